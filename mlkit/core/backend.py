@@ -15,6 +15,7 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER, watch_devices
+from mlkit.core.messages import explained
 from mlkit.core.ownership import own_arrays
 from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.state import State, state, swapped
@@ -274,9 +275,12 @@ def _maker(name: str) -> Callable[[], Any]:
         return _makers[name]
     installed = _installed()
     if name not in installed:
-        raise ValueError(
-            f"Unknown backend {name!r}. There are: {', '.join(backends())}. Others are made known by "
-            "mlkit.config.register_backend."
+        raise explained(
+            ValueError(
+                f"Unknown backend {name!r}. There are: {', '.join(backends())}. Others are made known by "
+                "mlkit.config.register_backend."
+            ),
+            "unknown-backend",
         )
     return installed[name].load()
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from mlkit.core.deferred import Deferred
+from mlkit.core.messages import explained
 
 ml_dtypes = Deferred("ml_dtypes")  # takes a tenth of the time that importing all the rest does
 
@@ -106,7 +107,9 @@ def name_of(dtype: Any) -> str:
         name = np.dtype(dtype).name
         if name not in ALL:
             if np.dtype(dtype).kind in STRING_KINDS:
-                raise ValueError(f"Unsupported dtype {name!r}: {NO_STRINGS}")
+                raise explained(
+                    ValueError(f"Unsupported dtype {name!r}: {NO_STRINGS}"), "unsupported-dtype-tensors-hold-numbers"
+                )
             raise ValueError(f"Unsupported dtype {name!r}. Supported: {', '.join(ALL)}.")
         _NAMES[dtype] = name
     return name
@@ -135,7 +138,7 @@ def standardize_dtype(dtype: Any) -> str:
     if text in ("bool_", "bool"):
         text = "bool"
     if text == STRING:
-        raise ValueError(f"Invalid dtype 'string': {NO_STRINGS}")
+        raise explained(ValueError(f"Invalid dtype 'string': {NO_STRINGS}"), "unsupported-dtype-tensors-hold-numbers")
     if text not in ALL:
         raise ValueError(f"Invalid dtype: {dtype!r}. Supported: {', '.join(ALL)}.")
     return text

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from mlkit.core.garbage_collection import uncollected
+from mlkit.core.messages import explained
 
 
 def offer(
@@ -26,8 +27,10 @@ def offer(
     def find(name: str) -> object:
         home = home_of.get(name)
         if home is None:
-            why = f": {absent[name]}" if absent and name in absent else ""
-            raise AttributeError(f"module {package!r} has no attribute {name!r}{why}")
+            if absent and name in absent:
+                error = AttributeError(f"module {package!r} has no attribute {name!r}: {absent[name]}")
+                raise explained(error, "module-mlkit-has-no-attribute-weights-are-not-quantized")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
         found = importlib.import_module(f".{name}" if home == "." else home, package)
         value = namespace[name] = found if home == "." else getattr(found, name)
         return value

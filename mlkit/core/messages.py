@@ -1,6 +1,8 @@
 """The words of errors: the path of layers being called is added to the message of whatever goes wrong below."""
 
-from typing import Any
+from typing import Any, TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 def inside(error: BaseException) -> Any:
@@ -17,3 +19,19 @@ def add_place(error: BaseException, path: Any, inputs: Any) -> None:
         return
     error._mlkit_place = path  # type: ignore[attr-defined]
     error.args = (f"{error.args[0]}\n  in layer {path!r}, called with {inputs}", *error.args[1:])
+
+
+def explained(error: _Error, anchor: str) -> _Error:
+    """The error with a last line in its traceback: where the documentation says what it means and what to do.
+
+    Args:
+        error: what is about to be raised; its own text stays as it is.
+        anchor: of a heading in docs/errors.md.
+    """
+    error.add_note(f"What it means, and what to do: {page_of(anchor)}")
+    return error
+
+
+def page_of(anchor: str) -> str:
+    """The path on the documentation's site of a heading in docs/errors.md."""
+    return f"errors.html#{anchor}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from mlkit.core import dtypes
+from mlkit.core.messages import explained
 
 
 class Dim:
@@ -181,9 +182,12 @@ def broadcast(name: str, *shapes: Sequence[Size]) -> tuple[Size, ...]:
         known = [s for s in wide if type(s) is not Dim]
         if len(set(known)) > 1:
             listed = " and ".join(str(show(s)) for s in shapes)
-            raise ValueError(
-                f"{name}: shapes {listed} do not broadcast: axis {axis} has sizes {' and '.join(map(str, sizes))}. "
-                "Sizes must be equal or 1."
+            raise explained(
+                ValueError(
+                    f"{name}: shapes {listed} do not broadcast: axis {axis} has sizes {' and '.join(map(str, sizes))}. "
+                    "Sizes must be equal or 1."
+                ),
+                "shapes-and-do-not-broadcast",
             )
         out.append(known[0] if known else wide[0] if wide else 1)
     return tuple(out)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.core.messages import explained
 from mlkit.core.spec import Spec, size_of
 from mlkit.core.state import state
 from mlkit.core.typing import Methods
@@ -76,10 +77,13 @@ class Tensor(Methods["Tensor"]):
 
     def _array(self) -> Any:
         if not self.is_concrete:
-            raise TypeError(
-                f"{self!r} has no value: it stands for a tensor of a graph or of a model under construction, so it cannot be "
-                "turned into a NumPy array, a Python number or a condition. Use ops (ops.cond, ops.where), or run eagerly "
-                "(run_eagerly=True)."
+            raise explained(
+                TypeError(
+                    f"{self!r} has no value: it stands for a tensor of a graph or of a model under construction, so it cannot be "
+                    "turned into a NumPy array, a Python number or a condition. Use ops (ops.cond, ops.where), or run eagerly "
+                    "(run_eagerly=True)."
+                ),
+                "has-no-value-it-stands-for-a-tensor-of-a-graph",
             )
         return self.data
 
@@ -195,10 +199,13 @@ class Symbol:
 
     def no_value(self, *_: Any, **__: Any) -> NoReturn:
         """Raise: here a value was asked for."""
-        raise TypeError(
-            "A KerasTensor is symbolic: it stands for an input or result of a model under construction and has no value, so "
-            "NumPy functions, Python conversions and conditions cannot use it. Use functions of mlkit.ops, or put the "
-            "computation into a layer's call()."
+        raise explained(
+            TypeError(
+                "A KerasTensor is symbolic: it stands for an input or result of a model under construction and has no value, so "
+                "NumPy functions, Python conversions and conditions cannot use it. Use functions of mlkit.ops, or put the "
+                "computation into a layer's call()."
+            ),
+            "a-kerastensor-is-symbolic",
         )
 
     __array__ = __float__ = __int__ = __index__ = __bool__ = __iter__ = __len__ = no_value

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import dtypes, tree
+from mlkit.core.messages import explained
 from mlkit.core.typing import Structure
 from mlkit.data.batch import describe_sizes, to_numpy
 
@@ -71,10 +72,13 @@ def check_arrays(x: Structure, y: Structure = None, sample_weight: Structure = N
         message = f"The arrays have unequal numbers of samples: {describe_sizes(x, y, sample_weight)}. All must have as many."
         if isinstance(x, list) and len(x) > 1:
             message += " A list of arrays means several model inputs; use np.stack(x) if it is a list of samples."
-        raise ValueError(message)
+        raise explained(ValueError(message), "the-arrays-have-unequal-numbers-of-samples")
     if sizes == {0}:
-        raise ValueError(
-            f"The data is empty: {leaves[0][0]} has shape {leaves[0][1].shape}, that is 0 samples. At least 1 is needed."
+        raise explained(
+            ValueError(
+                f"The data is empty: {leaves[0][0]} has shape {leaves[0][1].shape}, that is 0 samples. At least 1 is needed."
+            ),
+            "the-data-is-empty-has-shape",
         )
     return sizes.pop()
 
@@ -133,9 +137,12 @@ def train_validation_split(arrays: tuple[Any, ...], validation_split: float) -> 
     count = len(leaves[0])
     cut = math.floor(count * (1.0 - validation_split))
     if not 0 < cut < count:
-        raise ValueError(
-            f"{count} samples cannot be split by validation_split={validation_split}: one part would be empty. "
-            "Provide more data or another fraction."
+        raise explained(
+            ValueError(
+                f"{count} samples cannot be split by validation_split={validation_split}: one part would be empty. "
+                "Provide more data or another fraction."
+            ),
+            "samples-cannot-be-split-by-validation-split",
         )
     return (
         tree.map_structure(lambda a: a if a is None else a[:cut], arrays),

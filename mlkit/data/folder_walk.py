@@ -4,6 +4,7 @@ import collections
 import os
 from collections.abc import Mapping
 
+from mlkit.core.messages import explained
 from mlkit.core.typing import FilePath
 
 _NOT_FOLDERS = (
@@ -25,7 +26,10 @@ class FolderWalk:
         self.unreadable: dict[str, str] = {}
         self.others: collections.Counter[str] = collections.Counter()
         if not os.path.isdir(self.directory):
-            raise FileNotFoundError(f"There is no folder {self.directory!r} (looked for it in {os.getcwd()!r}).")
+            raise explained(
+                FileNotFoundError(f"There is no folder {self.directory!r} (looked for it in {os.getcwd()!r})."),
+                "there-is-no-folder",
+            )
 
     def class_folders(self) -> list[str]:
         """The names of the sub-folders that can be classes."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlkit.core import dtypes, tree
+from mlkit.core.messages import explained
 from mlkit.core.spec import Dim, show
 from mlkit.core.typing import Axes, Structure
 from mlkit.dtype_policies import DTypeOrPolicy
@@ -66,7 +67,10 @@ def check_inputs(spec: Any, inputs: Structure, name: str) -> None:
         if problem:
             which = f"input {s.name or i} of layer" if len(specs) > 1 else "the input of layer"
             shape = show(x.shape) if hasattr(x, "shape") else type(x).__name__
-            raise ValueError(f"{which[0].upper()}{which[1:]} {name!r} does not fit: {problem}. Found shape {shape}.")
+            raise explained(
+                ValueError(f"{which[0].upper()}{which[1:]} {name!r} does not fit: {problem}. Found shape {shape}."),
+                "the-input-of-layer-does-not-fit-expected-dimensions-found",
+            )
 
 
 _OR_CHANNELS = ", x[None], or that of the channels, x[..., None]"

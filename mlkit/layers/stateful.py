@@ -7,6 +7,7 @@ import numpy as np
 
 from mlkit import dtype_policies
 from mlkit.core.interpreter import Shapes
+from mlkit.core.messages import explained
 from mlkit.core.state import layers_changed, state
 from mlkit.core.typing import TensorLike
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
@@ -200,8 +201,11 @@ class Stateful(Operation):
             raise ValueError(f"set_weights: layer {self.name!r} has {len(own)} weights, but {len(weights)} arrays were given.")
         for v, w in zip(own, weights):
             if tuple(np.shape(w)) != v.shape:
-                raise ValueError(
-                    f"set_weights: {v.path!r} has shape {v.shape}, but the array given for it has shape {np.shape(w)}."
+                raise explained(
+                    ValueError(
+                        f"set_weights: {v.path!r} has shape {v.shape}, but the array given for it has shape {np.shape(w)}."
+                    ),
+                    "set-weights-has-shape-but-the-array-given-for-it-has-shape",
                 )
         for v, w in zip(own, weights):
             v.assign(w)

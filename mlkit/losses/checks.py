@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlkit.core.messages import explained
 from mlkit.core.typing import Axis, TensorLike
 
 
@@ -29,7 +30,10 @@ def checked_by(check: Callable[..., Any], integer_targets: bool = False) -> Call
 def same_shape(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
     """Targets must have the predictions' shape (a trailing axis of size 1 may be missing or extra)."""
     if not _fits(y_true.shape, y_pred_shape):
-        raise ValueError(_shapes(name, y_true.shape, y_pred_shape) + _shape_advice(y_true.shape, y_pred_shape))
+        raise explained(
+            ValueError(_shapes(name, y_true.shape, y_pred_shape) + _shape_advice(y_true.shape, y_pred_shape)),
+            "y-true-has-shape-and-y-pred-has-shape-which-do-not-belong-together",
+        )
 
 
 def one_hot(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
@@ -42,7 +46,10 @@ def one_hot(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any
             "The targets look like class numbers: use sparse_categorical_crossentropy, or make them one-hot with "
             f"mlkit.utils.to_categorical(y, num_classes={y_pred_shape[-1]})."
         )
-    raise ValueError(_shapes(name, y_true.shape, y_pred_shape) + advice)
+    raise explained(
+        ValueError(_shapes(name, y_true.shape, y_pred_shape) + advice),
+        "y-true-has-shape-and-y-pred-has-shape-which-do-not-belong-together",
+    )
 
 
 def probabilities(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
@@ -132,4 +139,7 @@ def _shape_advice(true, pred):
 
 def _refuse_value(name: str, y_true: Any, bad, rule):
     index = tuple(int(i) for i in np.argwhere(bad)[0])
-    raise ValueError(f"{name}: y_true{list(index)} is {y_true[index]}, {rule} ({int(bad.sum())} such values in this batch.)")
+    raise explained(
+        ValueError(f"{name}: y_true{list(index)} is {y_true[index]}, {rule} ({int(bad.sum())} such values in this batch.)"),
+        "sparse-categorical-crossentropy-y-true-is-but-the-predictions-have-classes",
+    )

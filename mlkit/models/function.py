@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mlkit.core import dtypes, names, tree
-from mlkit.core.messages import inside
+from mlkit.core.messages import explained, inside
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
@@ -150,9 +150,12 @@ def sort_nodes(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) ->
         if id(tensor) in given and not finished:
             continue
         if tensor._keras_history is None or not node_of(tensor).input_tensors:
-            raise ValueError(
-                f"The outputs depend on {tensor}, which is neither among the inputs nor computed from them. "
-                "Pass it as an input, or connect it to the inputs."
+            raise explained(
+                ValueError(
+                    f"The outputs depend on {tensor}, which is neither among the inputs nor computed from them. "
+                    "Pass it as an input, or connect it to the inputs."
+                ),
+                "the-outputs-depend-on-which-is-neither-among-the-inputs-nor-computed-from-them",
             )
         node = node_of(tensor)
         if finished:

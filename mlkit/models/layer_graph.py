@@ -6,6 +6,7 @@ from typing import Any
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
+from mlkit.core.messages import explained
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -158,9 +159,12 @@ class LayerGraph(Function):
         rank, sizes = len(expected), () if self._any_sizes else zip(x.shape[1:], expected[1:])
         if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in sizes):
             hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
-            raise ValueError(
-                f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape "
-                f"{show(x.shape)}.{hint}"
+            raise explained(
+                ValueError(
+                    f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape "
+                    f"{show(x.shape)}.{hint}"
+                ),
+                "model-input-expects-shape-but-was-given-shape",
             )
 
 
@@ -175,7 +179,10 @@ def find_layer(layers: Sequence[Any], name: str | None, index: int | None) -> An
     for layer in layers:
         if layer.name == name:
             return layer
-    raise ValueError(f"get_layer: there is no layer {name!r}. Layers: {[layer.name for layer in layers]}.")
+    raise explained(
+        ValueError(f"get_layer: there is no layer {name!r}. Layers: {[layer.name for layer in layers]}."),
+        "get-layer-there-is-no-layer",
+    )
 
 
 def _call_as_told(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from mlkit import data, optimizers
 from mlkit.callbacks.callback import Callback
 from mlkit.core.communicator import replicas
 from mlkit.core.deferred import Deferred
+from mlkit.core.messages import explained
 from mlkit.core.ownership import own_arrays
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Data, Structure
@@ -409,4 +410,7 @@ class Trainer:
 
     def _assert_compiled(self, method: str) -> None:
         if not self.compiled:
-            raise ValueError(f"{method}: the model is not compiled. Call model.compile(optimizer, loss, ...) first.")
+            raise explained(
+                ValueError(f"{method}: the model is not compiled. Call model.compile(optimizer, loss, ...) first."),
+                "fit-the-model-is-not-compiled",
+            )

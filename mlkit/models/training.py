@@ -12,6 +12,7 @@ from mlkit import ops, optimizers
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.communicator import replicas
 from mlkit.core.function import function
+from mlkit.core.messages import explained
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State, state
 from mlkit.core.tensor import Tensor
@@ -81,8 +82,11 @@ class Training:
         if total is not None:
             return total
         if self.loss is not None:
-            raise ValueError(
-                "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass `y`."
+            raise explained(
+                ValueError(
+                    "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass `y`."
+                ),
+                "no-loss-to-compute-the-model-has-a-loss-but-no-targets-y-were-given",
             )
         if not model.trainable_variables:
             return ops.zeros(())

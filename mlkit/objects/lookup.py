@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlkit.core.deferred import Deferred
+from mlkit.core.messages import explained
 from mlkit.core.names import to_snake_case
 from mlkit.objects import registry
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
@@ -57,7 +58,7 @@ class Lookup:
         if inspect.isclass(found):
             found = found()
         if not callable(found):
-            raise ValueError(self.unknown(identifier))
+            raise explained(ValueError(self.unknown(identifier)), "could-not-interpret-the-activation-function-did-you-mean")
         return found
 
     def unknown(self, identifier: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from mlkit import initializers, ops
 from mlkit.core.communicator import replicas
 from mlkit.core.dtypes import floatx, result_type
+from mlkit.core.messages import explained
 from mlkit.core.op import Op
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
@@ -88,7 +89,10 @@ class Optimizer(StatefulOptimizer):
                 f"{type(self).__name__}: `decay` has no effect; pass an InverseTimeDecay schedule as `learning_rate`."
             )
         if kwargs:
-            raise ValueError(f"{type(self).__name__}: unknown arguments {sorted(kwargs)}. Argument(s) not recognized.")
+            raise explained(
+                ValueError(f"{type(self).__name__}: unknown arguments {sorted(kwargs)}. Argument(s) not recognized."),
+                "unknown-arguments",
+            )
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency

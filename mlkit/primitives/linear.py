@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mlkit.core.messages import explained
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, same_size, show, size_of
 from mlkit.core.tensor import Tensor
@@ -24,9 +25,12 @@ def _matmul_spec(a: Spec, b: Spec) -> Spec:
     if a.dtype != b.dtype:
         raise TypeError(f"matmul: operands have dtypes {a.dtype} and {b.dtype}. Convert them with ops.cast first.")
     if not same_size(a.shape[-1], b.shape[-2]):
-        raise ValueError(
-            f"matmul: the last axis of shape {show(a.shape)} and the one before last of {show(b.shape)} must be equal, "
-            f"but are {a.shape[-1]} and {b.shape[-2]}."
+        raise explained(
+            ValueError(
+                f"matmul: the last axis of shape {show(a.shape)} and the one before last of {show(b.shape)} must be equal, "
+                f"but are {a.shape[-1]} and {b.shape[-2]}."
+            ),
+            "matmul-the-last-axis-of-shape-and-the-one-before-last-of-must-be-equal",
         )
     return Spec((*broadcast("matmul", a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
 

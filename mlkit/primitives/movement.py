@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlkit.core import dtypes, layout
+from mlkit.core.messages import explained
 from mlkit.core.op import Op
 from mlkit.core.spec import Dim, Size, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
 from mlkit.core.tensor import Tensor
@@ -104,7 +105,10 @@ def _concat_spec(*xs, axis: int) -> Spec:
             not same_size(a, b) for i, (a, b) in enumerate(zip(x.shape, first.shape)) if i != axis
         ):
             shapes = ", ".join(str(show(s.shape)) for s in xs)
-            raise ValueError(f"concatenate: shapes {shapes} differ outside axis {axis}.")
+            raise explained(
+                ValueError(f"concatenate: shapes {shapes} differ outside axis {axis}."),
+                "concatenate-shapes-differ-outside-axis",
+            )
     total = xs[0].shape[axis]
     for x in xs[1:]:
         total = total + x.shape[axis]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import layout
+from mlkit.core.messages import explained
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec, is_known, normalize_axes, reduced, require_elements, same_size, show, size_of
 from mlkit.core.tensor import Tensor
@@ -16,9 +17,12 @@ def _reshape_spec(x: Spec, shape: Sequence[Size]) -> Spec:
     if any(type(s) is int and s < 0 for s in shape):
         raise ValueError(f"reshape: sizes must not be negative, but the new shape is {show(shape)}.")
     if is_known(*x.shape, *shape) and size_of(x.shape) != size_of(shape):
-        raise ValueError(
-            f"reshape: cannot give {size_of(x.shape)} elements of shape {show(x.shape)} the shape {show(shape)} "
-            f"({size_of(shape)} elements)."
+        raise explained(
+            ValueError(
+                f"reshape: cannot give {size_of(x.shape)} elements of shape {show(x.shape)} the shape {show(shape)} "
+                f"({size_of(shape)} elements)."
+            ),
+            "reshape-cannot-give-elements-of-shape-the-shape",
         )
     return Spec(shape, x.dtype)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
+from mlkit.core.messages import explained
 from mlkit.core.op import Op
 from mlkit.core.spec import Padding, Size, Spec, is_known, require, require_float, same_size, show, window_output
 from mlkit.core.tensor import Tensor
@@ -74,9 +75,12 @@ def _positions(
     """Number of places the window can take along each spatial axis."""
     out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
     if any((type(n) is int and n < 0) or (n == 0 and shape[i + 1] != 0) for i, n in enumerate(out)):
-        raise ValueError(
-            f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, "
-            f'which leaves no output (padding={padding!r}). Use padding="same", a smaller window or a larger input.'
+        raise explained(
+            ValueError(
+                f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, "
+                f'which leaves no output (padding={padding!r}). Use padding="same", a smaller window or a larger input.'
+            ),
+            "conv-the-window-is-larger-than-the-input-of-shape",
         )
     return out
 

@@ -30,8 +30,11 @@ def test_the_code_gives_the_message(heading, code, tmp_path, monkeypatch):
         warnings.simplefilter("always")
         try:
             exec(code, names)
-            said = "\n".join(str(w.message) for w in warned)
+            said = end = "\n".join(str(w.message) for w in warned)
         except Exception as error:
-            said = str(error)
+            said, end = str(error), error.__notes__[-1]
     pattern = ".*".join(re.escape(part) for part in heading.split("…"))
     assert re.search(pattern, said, re.DOTALL), said
+    assert end.endswith(
+        "errors.html#" + re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    )  # the site's anchor of the heading

@@ -8,12 +8,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlkit.core import tree
+from mlkit.core.messages import explained, page_of
 from mlkit.data.adapters import ArrayAdapter
 from mlkit.data.arrays import take
 from mlkit.models.checks import inputs, parts, progress, settings, targets  # noqa: F401 (each adds its checks)
 from mlkit.models.checks.case import CHECKS, Case
 
 HOW = "check=False in fit leaves these checks out."
+_EXPLAINED = {  # words of a finding -> the heading of docs/errors.md about it
+    "contains NaN or infinite values": "x-contains-nan-or-infinite-values-in",
+    "expects probabilities, but the last layer": "the-loss-expects-probabilities-but-the-last-layer-s-activation-is-linear",
+    "makes probabilities already": "has-from-logits-true-but-the-last-layer-s-softmax-makes-probabilities-already",
+    "no weight of the model is trainable": "no-weight-of-the-model-is-trainable",
+}
 
 
 def of_arrays(
@@ -52,7 +59,8 @@ def _check(model, arrays, judged, is_split, class_weight, batch_size, nonfinite)
     case = Case(model, specs, *arrays, judged, is_split, class_weight, batch_size, nonfinite)
     found = [(text, fatal) for check, fatal in CHECKS for text in check(case)]
     if fatal := [text for text, is_fatal in found if is_fatal]:
-        raise ValueError(" ".join(text[:1].upper() + text[1:] for text in fatal))
+        error = ValueError(" ".join(text[:1].upper() + text[1:] for text in fatal))
+        raise explained(error, *anchors[:1]) if (anchors := _anchors(" ".join(fatal))) else error
     for text, _ in found:
         _warn(model, text)
     return [text for text, _ in found]
@@ -65,7 +73,12 @@ def _first(array):
 def _warn(model, text):
     if text not in model._training.said:
         model._training.said.add(text)
-        warnings.warn(f"Model {model.name!r}: {text} ({HOW})", stacklevel=6)
+        pages = "".join(f" What it means: {page_of(anchor)}" for anchor in _anchors(text))
+        warnings.warn(f"Model {model.name!r}: {text} ({HOW}){pages}", stacklevel=6)
+
+
+def _anchors(text):
+    return [anchor for words, anchor in _EXPLAINED.items() if words in text]
 
 
 def watched(model: Any, look_at_first: Callable[[Any], Any] | None, batches: Iterator) -> Iterator:

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from mlkit.core.messages import inside
+from mlkit.core.messages import explained, inside
 from mlkit.models.saving import op_names
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError
@@ -126,13 +126,13 @@ def _is_own(value: Any, place: Any, path: str, member: str) -> bool:
         raise ModelFileError(path, member, f"{_show(place)}: {error}") from error
     if found is None:
         label = value["config"] if name == "function" else value.get("registered_name") or name
-        raise ModelFileError(
+        raise explained(ModelFileError(
             path,
             member,
             f"{_show(place)}: unknown {'function' if name == 'function' else 'class'} {label!r:.200} of module {module!r}.",
             f"If it is yours, pass custom_objects={{{str(label)[:200]!r}: ...}} or register it with "
             "@mlkit.saving.register_keras_serializable().",
-        )  # fmt: skip
+        ), "unknown-function-of-module-if-it-is-yours-pass-custom-objects")  # fmt: skip
     return registry.is_builtin(found)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import IO, Any
 
 from mlkit.core.deferred import Deferred
+from mlkit.core.messages import explained
 from mlkit.core.typing import FilePath
 from mlkit.models.saving.assets import ASSETS, written_assets
 from mlkit.models.saving.folder import replacing_folder
@@ -90,7 +91,10 @@ def _check_arguments(filepath: FilePath, zipped: bool | None, include_optimizer,
             raise ValueError("With `zipped=False`, the path must name a folder, but is a file object.")
         return
     if not is_file and not text.endswith((".keras", *LEGACY)):
-        raise ValueError(f"Invalid filepath extension for saving: expected '.keras', but got {text!r}.")
+        raise explained(
+            ValueError(f"Invalid filepath extension for saving: expected '.keras', but got {text!r}."),
+            "invalid-filepath-extension-for-saving-expected-keras",
+        )
 
 
 def _texts(model: Any) -> dict[str, str]:
@@ -160,7 +164,7 @@ def opened(filepath: FilePath) -> Iterator[IO[bytes]]:
     try:
         file = open(path, "rb")  # noqa: SIM115  (closed below; only opening is judged)
     except FileNotFoundError as error:
-        raise ModelFileError(path, "", "File not found.") from error
+        raise explained(ModelFileError(path, "", "File not found."), "file-not-found") from error
     except OSError as error:
         raise ModelFileError(path, "", f"it cannot be read: {error.strerror}.") from error
     with file:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.core.messages import explained
 from mlkit.core.spec import Dim, Size, broadcast, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
@@ -207,7 +208,10 @@ def positions(name: str, index: Tensor, size: Size) -> Tensor:
         host = index.numpy()
         if host.size and is_known(size) and not (-size <= host.min() and host.max() < size):
             wrong = host.min() if host.min() < -size else host.max()
-            raise BadIndex(f"{name}: index {wrong} is out of range for an axis of size {size}.")
+            raise explained(
+                BadIndex(f"{name}: index {wrong} is out of range for an axis of size {size}."),
+                "take-index-is-out-of-range-for-an-axis-of-size",
+            )
         if not host.size or host.min() >= 0:
             return index
     return el.where(el.less(index, 0), el.add(index, size_operand(size, index.dtype)), index)
