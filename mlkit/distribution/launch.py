@@ -243,11 +243,14 @@ def _run(command, environment, asked, folder, exchange=None):
                     end(process, 10)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_LOOK)
-        output.join(2)
         return process.returncode
     except BaseException:
         end(process, 10)
         raise
+    finally:
+        output.join(2)
+        if not output.is_alive():  # who outlives mpiexec may hold the other end
+            process.stdout.close()
 
 
 class Failure:

@@ -70,6 +70,8 @@ class Job:
         printing.start()
         code = launch.waited(self.process, folder)
         printing.join(_BROKEN)
+        if not printing.is_alive():
+            self.process.stdout.close()
         return code
 
     def _pass_on(self):

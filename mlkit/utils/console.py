@@ -81,7 +81,10 @@ def _showable(text):
 
 def in_notebook() -> bool:
     """Whether the code runs in a Jupyter kernel, whose output is a page and no terminal."""
-    return "ipykernel" in sys.modules and type(sys.modules["IPython"].get_ipython()).__name__ == "ZMQInteractiveShell"
+    if "ipykernel" not in sys.modules:
+        return False
+    shell = type(sys.modules["IPython"].get_ipython())
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in shell.__mro__)  # Colab's is derived from it
 
 
 def is_live() -> bool:

@@ -1,6 +1,7 @@
 """The benchmark scripts: what they compute from figures, and that they run; not how fast anything is."""
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
@@ -241,21 +242,22 @@ def test_the_client_that_loads_a_server(script, tmp_path):
     http_load = script("http_load")
 
     async def answer(reader, writer):
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            if head.startswith(b"POST"):
-                assert await reader.readexactly(2) == b"{}"
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
-            await asyncio.sleep(0)
-            writer.write(b"yes")
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):  # the client ends
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if head.startswith(b"POST"):
+                    assert await reader.readexactly(2) == b"{}"
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+                await asyncio.sleep(0)
+                writer.write(b"yes")
 
     async def run():
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
         (tmp_path / "body").write_bytes(b"{}")
-        words = [http_load.__file__, str(port), "/ask", str(tmp_path / "body"), "2", "0.3", "--health", "/health"]
-        asking = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
-        said, _ = await asking.communicate()
-        return json.loads(said)
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            words = [http_load.__file__, str(port), "/ask", str(tmp_path / "body"), "2", "0.3", "--health", "/health"]
+            asking = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
+            said, _ = await asking.communicate()
+            return json.loads(said)
 
     found = asyncio.run(run())
     assert found["statuses"].keys() == {"200"}

@@ -21,7 +21,6 @@ from tests.models.mistakes import (
 )
 
 
-@pytest.mark.filterwarnings("default:softmax over axis -1 of shape:UserWarning")  # which the op says, too
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_planted_mistake_is_named_with_what_to_do(name):
     words, make, arguments = MISTAKES[name]

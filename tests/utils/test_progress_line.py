@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -105,3 +107,15 @@ def test_no_output_refuses_what_a_model_prints(monkeypatch, encoding):
     assert "val_loss: " in output.text()
     assert "Total params: 5" in output.text()
     assert "?" not in output.text()
+
+
+def test_a_kernel_whose_shell_is_derived_is_a_notebook(monkeypatch):
+    """As in Colab, whose shell has a class of its own."""
+    kinds = [type("ZMQInteractiveShell", (), {}), type("TerminalInteractiveShell", (), {})]
+    derived = [type("Shell", (kind,), {}) for kind in kinds]
+    found = []
+    for kind in (*kinds, *derived):
+        monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+        monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=kind))
+        found.append(console.in_notebook())
+    assert found == [True, False, True, False]

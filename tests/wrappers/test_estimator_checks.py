@@ -10,7 +10,6 @@ import pytest
 import mlkit
 
 estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks")
-pytestmark = pytest.mark.filterwarnings("ignore:softmax over axis -1 of shape:UserWarning")  # Keras's net, also for one target
 
 
 def network(X, y, loss, layers=(10,)):
