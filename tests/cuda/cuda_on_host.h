@@ -2,7 +2,7 @@
 //
 // The threads of a block are fibers: each runs until it meets a barrier, then the next one does. Barriers of blocks and of warps are
 // those of the text; the order of the threads is an argument, so that a barrier that is missing shows as a result that depends on it.
-// One block runs after another.
+// One block runs after another, in an order of the same kind.
 #pragma once
 #include <ucontext.h>
 
@@ -82,7 +82,8 @@ static const char* launch(dim3 blocks, dim3 threads, int order, std::function<vo
     unsigned n = threads.x * threads.y * threads.z;
     if (n > 1024) return "more than 1024 threads in a block";
     while (fibers.size() < n) fibers.push_back(new Fiber);
-    for (unsigned b = 0; b < blocks.x * blocks.y * blocks.z; ++b) {
+    for (unsigned k = 0, all = blocks.x * blocks.y * blocks.z; k < all; ++k) {
+        unsigned b = turn(k, all, order);
         block_index = dim3(b % blocks.x, b / blocks.x % blocks.y, b / (blocks.x * blocks.y));
         for (unsigned i = 0; i < n; ++i) {
             Fiber& f = *fibers[i];
@@ -129,6 +130,8 @@ template <class T> T shuffle(T value, unsigned lane) {
 #define blockDim (host::block)
 #define gridDim (host::grid)
 static void __syncthreads() { host::stop_at(host::AT_BLOCK); }
+static void __threadfence() {}
+static unsigned atomicInc(unsigned* at, unsigned most) { unsigned old = *at; *at = old >= most ? 0 : old + 1; return old; }
 static void __syncwarp(unsigned = ~0u) { host::stop_at(host::AT_WARP); }
 template <class T> T __shfl_xor_sync(unsigned, T value, int mask, int = 32) { return host::shuffle(value, (host::current->number % 32) ^ mask); }
 template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int = 32) { return host::shuffle(value, host::current->number % 32 + by); }

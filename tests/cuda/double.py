@@ -94,6 +94,7 @@ class DoubleOfGpu(Cuda):
         self.cudnn, self.networks = PlansOfDouble(), Networks(self, CudnnOfDouble())
         if type(self.modules) is Interpreted:
             self.copies_alone()
+            self.recurrent_weights = CountedWeights()
 
     def copies_alone(self):
         """Have arrays made dense by CuPy, not by a kernel of ours."""
@@ -126,6 +127,44 @@ class CountedCells:
             submit(lambda: cell(*hosts), [h for h in hosts if isinstance(h, np.ndarray)])
 
         return run
+
+
+class CountedWeights:
+    """The weights of cuDNN's recurrent nets copied by NumPy, all of them counted as the one launch that they are."""
+
+    def fill(self, network, block, *ours):
+        pairs = [*_weights(network, block, *ours)]
+
+        def compute():
+            for place, given in pairs:
+                place[...] = 0 if given is None else given.T
+
+        fake_cupy.counts.launches += 1
+        submit(compute, [place for place, _ in pairs])
+
+    def read(self, network, block, *ours):
+        pairs = [*_weights(network, block, *ours)]
+
+        def compute():
+            for place, out in pairs:
+                out.T[...] = place
+
+        fake_cupy.counts.launches += 1
+        submit(compute, [out for _, out in pairs])
+
+
+def _weights(network, block, kernel, recurrent, bias):
+    """(where it lies in the block, ours or None) of the matrix and the bias of each gate."""
+    net, layout, kind = network.net, network.layout, kernel.dtype
+    gates, u = len(layout.matrices) // 2, net.units
+    bias = None if bias is None else bias._host.reshape(-1)
+    for number, offset in enumerate(layout.matrices):
+        ours = (kernel if number < gates else recurrent)._host
+        place = np.ndarray((u, len(ours)), kind, block._host, offset)
+        yield place, ours[:, number % gates * u : (number % gates + 1) * u]
+    for number, offset in enumerate(layout.biases):
+        place = np.ndarray((u,), kind, block._host, offset)
+        yield place, None if bias is None else bias[number * u : (number + 1) * u]
 
 
 def _by_numpy(row, args, outs, params):

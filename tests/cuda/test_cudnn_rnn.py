@@ -12,13 +12,14 @@ import mlkit
 from mlkit import layers
 from mlkit.backends.native.cuda import cudnn
 from mlkit.backends.native.cuda.cudnn import rnn
-from mlkit.backends.native.cuda.cudnn.rnn import Net, Networks, Part
+from mlkit.backends.native.cuda.cudnn.rnn import Net, Networks
 from mlkit.core import dtypes, settings
 from tests.cuda import fake_cupy, planning
 from tests.cuda.cudnn_double import TOLERANCE
-from tests.cuda.double import make_reference
+from tests.cuda.double import DoubleOfGpu, make_reference
 from tests.cuda.fake_cudnn_rnn import CudnnOfDouble
-from tests.cuda.test_kernels import f
+from tests.cuda.host_compiler import COMPILER, HostModules
+from tests.cuda.test_kernels import Collecting, f
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
@@ -89,15 +90,59 @@ def test_as_the_reference(case, rows):
         np.testing.assert_array_equal(kept.get(), held)  # another gradient may ask for it
 
 
-def test_weights_that_lie_side_by_side_are_copied_at_once(gpu):
-    def parts(cell, gap):
-        return Networks(gpu.device, CudnnOfDouble(gap)).find(Net(cell, 2, 3, 5, 4, "float32", False)).layout
+def nets_of_weights():
+    """Nets whose weights are copied, of both sizes of numbers and of more than a tile."""
+    for cell, dtype, features, units in (
+        ("lstm", "float32", 5, 6), ("lstm", "bfloat16", 40, 33), ("gru", "float32", 33, 70), ("tanh", "float16", 1, 1),
+    ):  # fmt: skip
+        yield Net(cell, 2, 3, features, units, dtype, False)
 
-    assert [(p.gate, p.count) for p in parts("lstm", 0).kernel] == [(0, 4)]
-    assert [(p.gate, p.count) for p in parts("lstm", 64).recurrent] == [(0, 1), (1, 1), (2, 1), (3, 1)]
-    assert [(p.gate, p.count) for p in parts("gru", 0).kernel] == [(1, 1), (0, 1), (2, 1)]
-    assert parts("lstm", 0).biases == [[Part(0, 4, 0)]]
-    assert len(parts("gru", 0).biases) == 2
+
+def copied_weights(net, modules, gap, has_bias=True):
+    """(the kernel, the recurrent kernel and the bias of a net, their block, the three as they are read from the block)"""
+    device = DoubleOfGpu(modules)
+    network = Networks(device, CudnnOfDouble(gap)).find(net)
+    of_arrays = arrays_of({"tanh": "rnn"}.get(net.cell, net.cell), net.dtype, net.batch, net.time, net.features, net.units, has_bias)
+    ours, xp = of_arrays[-3:], device.xp
+    block = xp.asarray(np.full(network.layout.nbytes, 7, "uint8"))
+    device.recurrent_weights.fill(network, block, *on_device(ours))
+    back = [xp.empty(a.shape, a.dtype) for a in on_device(ours[:2])]
+    back.append(xp.empty((net.biases * len(network.layout.matrices) // 2 * net.units,), ours[0].dtype))
+    device.recurrent_weights.read(network, block, *back)
+    return ours, block.get(), [a.get() for a in back]
+
+
+def kernels_of_weights():
+    """All kernels that the nets need."""
+    found = Collecting()
+    for net in nets_of_weights():
+        copied_weights(net, found, 0)
+    return found.kernels
+
+
+@pytest.mark.skipif(COMPILER is None, reason="compiles kernels with g++, which is not there")
+@pytest.mark.parametrize("order", [0, 1, 5], ids=["in order", "backwards", "scattered"])
+def test_weights_are_copied_by_one_launch(order):
+    modules = HostModules(order)
+    modules.kernels = kernels_of_weights()
+    for net in nets_of_weights():
+        for gap, has_bias in ((0, True), (64, True), (64, False)):
+            fake_cupy.counts.clear()
+            ours, block, back = copied_weights(net, modules, gap, has_bias)
+            assert fake_cupy.counts.launches == 2
+            _, wanted, _ = copied_weights(net, None, gap, has_bias)  # by NumPy
+            np.testing.assert_array_equal(block, wanted)
+            for got, a in zip(back, ours):
+                np.testing.assert_array_equal(got, np.zeros_like(got) if a is None else a.reshape(got.shape))
+
+
+def test_gates_are_found_where_cudnn_has_them(gpu):
+    def layout(cell):
+        return Networks(gpu.device, CudnnOfDouble(0)).find(Net(cell, 2, 3, 5, 4, "float32", False)).layout
+
+    assert layout("lstm").biases == [0, 16, 32, 48]
+    assert layout("gru").biases == [16, 0, 32, 64, 48, 80]  # its reset gate is cuDNN's first
+    assert [o - 96 for o in layout("gru").matrices] == [80, 0, 160, 304, 240, 368]
 
 
 def test_what_is_not_for_cudnn_is_declined(gpu, rows, monkeypatch):

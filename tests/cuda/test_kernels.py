@@ -85,9 +85,14 @@ def norms():
             for a, b in ((scale, offset), (None, None), (scale, None)):
                 yield "layer_norm", [x, a, b], dict(p, rank=1)
                 yield "layer_norm_grad", [slope, x, a, mean, variance], dict(p, rank=1)
+            for a in (scale, None):
+                yield "rms_norm", [x, a], dict(p, rank=1)
+                yield "rms_norm_grad", [slope, x, a, variance], dict(p, rank=1)
     x, slope, ones = f(4, 2, 3, 5), f(4, 2, 3, 5, seed=1), (4, 1, 1, 1)
     yield "layer_norm", [x, f(2, 3, 5), None], dict(rank=3, epsilon=1e-6)
     yield "layer_norm_grad", [slope, x, f(2, 3, 5), f(*ones), f(*ones) ** 2], dict(rank=3, epsilon=1e-6)
+    yield "rms_norm", [x, f(2, 3, 5)], dict(rank=3, epsilon=1e-6)
+    yield "rms_norm_grad", [slope, x, f(2, 3, 5), f(*ones) ** 2], dict(rank=3, epsilon=1e-6)
     yield "batch_norm", [x, None, None], dict(axes=(0, 1), epsilon=1e-6)
 
 
@@ -306,6 +311,7 @@ def test_as_the_reference(case, rows):
     assert row.accepts(*arrays, **params)
     for *_, message in row.checks(*arrays, **params):
         row.device.fine(message)  # the array of truth values that kernels write into is there
+    assert row.device.counters.size
     fake_cupy.counts.clear()
     found = row(*arrays, **params)
     assert fake_cupy.counts.launches == row.launches_for(*arrays, **params)

@@ -10,7 +10,7 @@ import pytest
 from tests.cuda.host_compiler import COMPILER
 
 HERE = pathlib.Path(__file__).parent
-TESTS = ("test_kernels.py", "test_multi_chain.py", "test_attention.py", "test_cells.py", "test_chains.py", "test_movement.py")
+TESTS = tuple(f"test_{name}.py" for name in ("kernels", "multi_chain", "attention", "cells", "chains", "movement", "cudnn_rnn"))
 
 
 def sanitizer():

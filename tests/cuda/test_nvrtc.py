@@ -14,6 +14,7 @@ from mlkit.core.spec import Spec
 from tests.cuda.test_attention import kernels_of_attention
 from tests.cuda.test_cells import kernels_of_cells
 from tests.cuda.test_chains import ALL, LONG
+from tests.cuda.test_cudnn_rnn import kernels_of_weights
 from tests.cuda.test_kernels import kernels_of_cases
 from tests.cuda.test_movement import kernels_of_copies
 from tests.cuda.test_multi_chain import kernels_of_chains
@@ -51,7 +52,7 @@ def test_chains(architecture):
 def registers(architecture):
     """(name of each kernel -> registers that a thread takes, bytes that were spilled)"""
     kernels = [*kernels_of_cases().values(), *kernels_of_cells().values(), *kernels_of_chains().values()]
-    kernels += [*kernels_of_attention().values(), *kernels_of_copies().values()]
+    kernels += [*kernels_of_attention().values(), *kernels_of_copies().values(), *kernels_of_weights().values()]
     log = log_of(whole_text(kernels)[len(HELPERS) :], architecture)
     found = dict(re.findall(r"Compiling entry function '(\w+)'.*?Used (\d+) registers", log, re.DOTALL))
     assert set(found) == {k.name for k in kernels}

@@ -52,9 +52,7 @@ class Blas:
         self._handle, self._stream = ctypes.c_void_p(), None
         self._check("cublasCreate_v2", self._lib.cublasCreate_v2(ctypes.byref(self._handle)))
         self._check("cublasSetMathMode", self._lib.cublasSetMathMode(self._handle, _FORBIDS_REDUCED))
-        with device.xp.cuda.using_allocator(
-            device.xp.get_default_memory_pool().malloc
-        ):  # it outlives the graph that it is made for
+        with device.outliving_graphs():
             self._workspace = device.xp.empty(WORKSPACE, "uint8")
 
     def product(self, a, b, out, count=1):

@@ -15,6 +15,7 @@ from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, 
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.cudnn.library import plans_of
 from mlkit.backends.native.cuda.cudnn.rnn import networks_of
+from mlkit.backends.native.cuda.cudnn.weights import LaunchedWeights
 from mlkit.backends.native.cuda.doubts import Doubts
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
@@ -73,6 +74,10 @@ class Cuda(Device):
         return None if self.cudnn is None else networks_of(self)
 
     @functools.cached_property
+    def recurrent_weights(self):
+        return LaunchedWeights(self)
+
+    @functools.cached_property
     def blas(self):
         """Products of matrices. It is there when the first program is captured, which its first call sees to."""
         return Blas(self)
@@ -91,6 +96,17 @@ class Cuda(Device):
     def most_blocks(self):
         """Blocks of threads of which it has work enough for all its multiprocessors."""
         return 16 * self.xp.cuda.Device(self.number).attributes["MultiProcessorCount"]
+
+    @functools.cached_property
+    def counters(self):
+        """Zeros that blocks of one launch count each other by, and leave so: launches come one after another. Like `blas` they are there
+        before something is captured."""
+        with self.outliving_graphs():
+            return self.xp.zeros(self.most_blocks, "uint32")
+
+    def outliving_graphs(self):
+        """A block that allocates memory which is not given back with the graph that it is made for."""
+        return self.xp.cuda.using_allocator(self.xp.get_default_memory_pool().malloc)
 
     def chain(self, chain, specs, kernels):
         """A kernel of its own; step by step where a step has no expression in CUDA C."""

@@ -1,6 +1,6 @@
-"""Rows for batch and layer normalization and their gradients.
+"""Rows for batch, layer and root mean square normalization and their gradients.
 
-Statistics of the columns of a matrix, and sums in gradients, are taken in two stages by two launches: parts of the rows, then the parts.
+Statistics of the columns of a matrix, and sums in gradients, are taken in two stages by one launch: parts of the rows, then the parts.
 How many parts there are depends on sizes and device alone, so that two runs add in the same order.
 """
 
@@ -24,6 +24,8 @@ def rows(device):
         BatchNormGradient(device, "batch_norm_relu_grad"),
         LayerNorm(device),
         LayerNormGradient(device),
+        RmsNorm(device),
+        RmsNormGradient(device),
     ]
 
 
@@ -36,6 +38,9 @@ class _Norm(KernelRow):
         wanted = max(1, min(-(-rows // _FEWEST), _MOST_PARTS, self.device.most_blocks // tiles))
         length = -(-rows // wanted)
         return tiles, length, -(-rows // length)
+
+    def counters(self):
+        return [("unsigned*", "counters", self.device.counters)]
 
 
 def _wide(x):
@@ -66,7 +71,7 @@ def _epsilon(x, epsilon):
 
 
 class _BatchNorm(_Norm):
-    launches = 3
+    launches = 2
 
     def __init__(self, device, name):
         super().__init__(device)
@@ -108,18 +113,14 @@ class BatchNorm(_BatchNorm):
         tiles, length, parts = self.split(n, columns)
         factor = found[2 * parts * columns :]
         self.start(
-            "moments_of_parts",
-            _types(x),
-            _pointers(x, x=x, found=found) + _sizes(rows=n, columns=columns, length=length),
-            tiles * parts,
-        )
-        self.start(
             "moments",
-            [computed(x)],
-            _pointers(x, found=found, scale=scale, mean=mean, variance=variance, factor=factor)
+            _types(x),
+            _pointers(x, x=x, found=found)
+            + self.counters()
+            + _pointers(x, scale=scale, mean=mean, variance=variance, factor=factor)
             + _sizes(rows=n, columns=columns, length=length)
             + [_epsilon(x, params["epsilon"])],
-            tiles,
+            tiles * parts,
         )
         arguments = _pointers(x, x=x, mean=mean, factor=factor, offset=offset, y=y)
         arguments += [("unsigned char*", "mask", mask[0] if mask else None), *_sizes(n=x.size, columns=columns)]
@@ -140,57 +141,86 @@ class BatchNormGradient(_BatchNorm):
         factors, epsilon = found[2 * parts * columns :], _epsilon(x, params["epsilon"])
         mask = [("unsigned char*", "mask", mask[0] if mask else None)]
         self.start(
-            "gradient_sums_of_parts",
-            [*_types(x), "false"],
+            "batch_norm_sums",
+            _types(x),
             _pointers(x, g=g, x=x, mean=mean, variance=variance)
             + mask
             + _pointers(x, found=found)
+            + self.counters()
+            + _pointers(x, scale=scale, d_scale=d_scale, d_offset=d_offset, factors=factors)
             + _sizes(rows=n, columns=columns, length=length)
             + [epsilon],
             tiles * parts,
         )
-        arrays = dict(found=found, scale=scale, variance=variance, d_scale=d_scale, d_offset=d_offset, factors=factors)
-        sizes = _sizes(rows=n, columns=columns, parts=parts)
-        self.start("batch_norm_sums", [computed(x)], [*_pointers(x, **arrays), *sizes, epsilon], tiles)
         arguments = _pointers(x, g=g, x=x, mean=mean, factors=factors) + mask + _pointers(x, dx=dx)
         self.over_elements("batch_norm_gradient", x, arguments + _sizes(n=x.size, columns=columns), [g, x, dx])
 
 
-# ---- layer normalization ---------------------------------------------------------------------------------------------
+# ---- layer and root mean square normalization ------------------------------------------------------------------------
 
 
-class LayerNorm(_Norm):
-    name = "layer_norm"
+class _RowNorm(_Norm):
+    """Rows are normalized each by its own statistics; a mean of None stands for 0."""
 
-    def launch(self, args, outs, params):
-        (x, scale, offset), (y, mean, variance), (n, size) = args, outs, last_axes(args[0], params["rank"])
+    def normalize(self, x, scale, offset, y, mean, variance, params):
+        n, size = last_axes(x, params["rank"])
         arguments = _pointers(x, x=x, scale=scale, offset=offset, y=y, mean=mean, variance=variance)
         arguments += [*_sizes(rows=n, size=size), _epsilon(x, params["epsilon"])]
-        self.start("layer_norm", _types(x), arguments, min(n, self.device.most_blocks), threads_for(size))
+        types = [*_types(x), "false" if mean is None else "true"]
+        self.start("layer_norm", types, arguments, min(n, self.device.most_blocks), threads_for(size))
 
 
-class LayerNormGradient(_Norm):
-    name, launches = "layer_norm_grad", 3
+class _RowNormGradient(_Norm):
+    launches = 2
 
-    def scratch(self, g, x, scale, mean, variance, rank, epsilon):
+    def scratch(self, g, x, *rest, rank, epsilon):
         n, size = last_axes(x, rank)
         return 2 * self.split(n, size)[2] * size * _wide(x).itemsize
 
-    def launch(self, args, outs, params):
-        (g, x, scale, mean, variance), (dx, d_scale, d_offset, scratch) = args, outs
+    def differentiate(self, g, x, scale, mean, variance, dx, d_scale, d_offset, scratch, params):
         (n, size), found, epsilon = last_axes(x, params["rank"]), scratch.view(_wide(x)), _epsilon(x, params["epsilon"])
         arguments = _pointers(x, g=g, x=x, scale=scale, mean=mean, variance=variance, dx=dx) + _sizes(rows=n, size=size)
-        self.start("layer_norm_gradient", _types(x), [*arguments, epsilon], min(n, self.device.most_blocks), threads_for(size))
+        types = [*_types(x), "false" if mean is None else "true"]
+        blocks = min(n, self.device.most_blocks)
+        self.start("layer_norm_gradient", types, [*arguments, epsilon], blocks, threads_for(size))
         tiles, length, parts = self.split(n, size)
         self.start(
-            "gradient_sums_of_parts",
-            [*_types(x), "true"],
-            _pointers(x, g=g, x=x, mean=mean, variance=variance)
-            + [("unsigned char*", "mask", None)]
-            + _pointers(x, found=found)
+            "layer_norm_sums",
+            _types(x),
+            _pointers(x, g=g, x=x, mean=mean, variance=variance, found=found)
+            + self.counters()
+            + _pointers(x, d_scale=d_scale, d_offset=d_offset)
             + _sizes(rows=n, columns=size, length=length)
             + [epsilon],
             tiles * parts,
         )
-        arguments = _pointers(x, found=found, d_scale=d_scale, d_offset=d_offset) + _sizes(columns=size, parts=parts)
-        self.start("layer_norm_sums", [computed(x)], arguments, tiles)
+
+
+class LayerNorm(_RowNorm):
+    name = "layer_norm"
+
+    def launch(self, args, outs, params):
+        self.normalize(*args, *outs, params)
+
+
+class LayerNormGradient(_RowNormGradient):
+    name = "layer_norm_grad"
+
+    def launch(self, args, outs, params):
+        self.differentiate(*args, *outs, params)
+
+
+class RmsNorm(_RowNorm):
+    name = "rms_norm"
+
+    def launch(self, args, outs, params):
+        (x, scale), (y, square) = args, outs
+        self.normalize(x, scale, None, y, None, square, params)
+
+
+class RmsNormGradient(_RowNormGradient):
+    name = "rms_norm_grad"
+
+    def launch(self, args, outs, params):
+        (g, x, scale, square), (dx, d_scale, scratch) = args, outs
+        self.differentiate(g, x, scale, None, square, dx, d_scale, None, scratch, params)

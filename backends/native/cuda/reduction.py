@@ -1,4 +1,4 @@
-"""Rows for sums, products, extremes and their places along neighbouring axes: one launch, or two where long axes are cut into parts."""
+"""Rows for sums, products, extremes and their places along neighbouring axes: one launch, where long axes are cut into parts too."""
 
 import math
 
@@ -38,40 +38,25 @@ class Reduction(KernelRow):
         length = -(-size // wanted)
         return outer, size, inner, "rows" if inner == 1 else "columns", length, -(-size // length)
 
-    def launches_for(self, x, axes, keepdims):
-        return 1 if self.split(x, axes)[-1] == 1 else 2
-
     def scratch(self, x, axes, keepdims):
         outer, _, inner, _, _, parts = self.split(x, axes)
         return 0 if parts == 1 else 8 * outer * inner * parts
 
     def launch(self, args, outs, params):
-        (x,), y, axes = args, outs[0], params["axes"]
-        outer, size, inner, way, length, parts = self.split(x, axes)
-        if parts == 1:
-            self.reduce(x, y, way, outer, size, inner, size, 1)
-            return
-        kind = _in_between(x)
-        found = outs[1].view(kind)[: outer * inner * parts]
-        self.reduce(x, found, way, outer, size, inner, length, parts)
-        self.reduce(found, y, way, outer, parts, inner, parts, 1)
-
-    def reduce(self, x, y, way, outer, size, inner, length, parts):
-        """Launch one stage."""
-        wide = _computed(x)
-        sizes = dict(outer=outer, size=size)
-        blocks, threads = -(-outer * inner // 256), 256
-        if way == "each":
-            sizes["inner"] = inner
-        elif way == "rows":
+        (x,), y = args, outs[0]
+        outer, size, inner, way, length, parts = self.split(x, params["axes"])
+        found = None if parts == 1 else outs[1].view(_in_between(x))
+        types = [_HOW[self.name], stored(x)[0], stored(y)[0], _computed(x)]
+        pointers = [(f"{types[1]}*", "x", x), (f"{types[2]}*", "y", y)]
+        blocks, threads, sizes = -(-outer * inner // 256), 256, dict(outer=outer, size=size, inner=inner)
+        if way != "each":
+            pointers[1:1] = [(f"{types[3]}*", "found", found), ("unsigned*", "counters", self.device.counters)]
             sizes.update(length=length, parts=parts)
-            blocks, threads = outer * parts, threads_for(length)
-        else:
-            sizes.update(inner=inner, length=length, parts=parts)
             blocks = outer * parts * -(-inner // 32)
-        types = [_HOW[self.name], stored(x)[0], stored(y)[0], wide]
-        arguments = [(f"{types[1]}*", "x", x), (f"{types[2]}*", "y", y)]
-        arguments += [("long long", name, number(value)) for name, value in sizes.items()]
+        if way == "rows":
+            del sizes["inner"]
+            threads = threads_for(length)
+        arguments = [*pointers, *(("long long", name, number(value)) for name, value in sizes.items())]
         self.start(f"reduce_{way}", types, arguments, max(1, min(blocks, self.device.most_blocks)), threads)
 
 

@@ -129,7 +129,7 @@ def layer_normalization(
         y = x * el.rsqrt(variance + epsilon)
         return cast(y if gamma is None else y * _along(gamma, x, axes), dtype)
     inner = tuple(x.shape[a] for a in axes)
-    if axes == tuple(range(x.ndim - len(axes), x.ndim)) and all(p is None or p.shape == inner for p in (gamma, beta)):
+    if _are_last(axes, x) and all(p is None or p.shape == inner for p in (gamma, beta)):
         x = given if dtype in dtypes.HALF else x  # half floats are computed in float32 there
         return cast(fused.layer_norm(x, gamma, beta, rank=len(axes), epsilon=epsilon)[0], dtype)
     mean, variance = moments(x, axes, keepdims=True)
@@ -138,6 +138,10 @@ def layer_normalization(
         inverse = inverse * _along(gamma, x, axes)
     shift = -mean * inverse
     return cast(x * inverse + (shift if beta is None else shift + _along(beta, x, axes)), dtype)
+
+
+def _are_last(axes: tuple[int, ...], x: Tensor) -> bool:
+    return axes == tuple(range(x.ndim - len(axes), x.ndim))
 
 
 def _along(parameter: Tensor, x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -161,11 +165,17 @@ def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axis
         epsilon: added to the mean; by default that of `mlkit.config.epsilon()`.
     """
     epsilon = default_epsilon() if epsilon is None else epsilon
-    x, dtype = _single(x)
-    if not x.ndim:
-        x = reshape(x, shape=(1,))
-    y = x * el.rsqrt(_mean(x * x, normalize_axes("rms_normalization", axis, x.ndim)) + epsilon)
-    return cast(y if scale is None else y * cast(scale, x.dtype), dtype)
+    given = as_tensor(x)
+    if not given.ndim:
+        given = reshape(given, shape=(1,))
+    x, dtype = _single(given)
+    scale = None if scale is None else cast(scale, x.dtype)
+    axes = normalize_axes("rms_normalization", axis, x.ndim)
+    if _are_last(axes, x) and (scale is None or scale.shape == tuple(x.shape[a] for a in axes)):
+        x = given if dtype in dtypes.HALF else x  # half floats are computed in float32 there
+        return cast(fused.rms_norm(x, scale, rank=len(axes), epsilon=epsilon)[0], dtype)
+    y = x * el.rsqrt(_mean(x * x, axes) + epsilon)
+    return cast(y if scale is None else y * scale, dtype)
 
 
 def normalize(x: TensorLike, axis: int = -1, order: int = 2, epsilon: float | None = None) -> Tensor:

@@ -13,7 +13,14 @@ from mlkit.primitives.fused.gru import gru, gru_grad
 from mlkit.primitives.fused.lstm import lstm, lstm_grad
 from mlkit.primitives.fused.mask import masked_scale
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
-from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
+from mlkit.primitives.fused.normalization import (
+    batch_norm,
+    batch_norm_grad,
+    layer_norm,
+    layer_norm_grad,
+    rms_norm,
+    rms_norm_grad,
+)
 from mlkit.primitives.fused.pack import pack, unpack
 from mlkit.primitives.fused.resample import resample, resample_grad
 from mlkit.primitives.fused.simple_rnn import rnn, rnn_grad

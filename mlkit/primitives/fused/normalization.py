@@ -1,4 +1,4 @@
-"""Batch and layer normalization with the statistics of their input, and their gradients.
+"""Batch, layer and root mean square normalization with the statistics of their input, and their gradients.
 
 Half floats are normalized in float32: x and y, and their gradients, may have such a dtype; all others are float32 then.
 """
@@ -232,3 +232,55 @@ def _layer_norm_grad(
 
 
 layer_norm_grad = Op("layer_norm_grad", _layer_norm_grad_spec, fallback=_layer_norm_grad)
+
+
+# ---- root mean square normalization ----------------------------------------------------------------------------------
+
+
+def _rms_norm_spec(x: Spec, scale: Spec | None, rank: int, epsilon: float) -> tuple[Spec, ...]:
+    _check("rms_norm", x, (scale,), _row("rms_norm", x, rank))
+    return x, Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
+
+
+def _rms_norm(x: Tensor, scale: Tensor | None, rank: int, epsilon: float) -> tuple[Tensor, Tensor]:
+    dtype, x = x.dtype, _widened(x)
+    square = _mean(x * x, _last(x, rank))
+    y = x * el.rsqrt(square + epsilon)
+    return el.cast(y if scale is None else y * scale, dtype=dtype), square
+
+
+def _rms_norm_vjp(
+    g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor, scale: Tensor | None, rank: int, epsilon: float
+) -> tuple[Tensor | None, ...]:
+    gy, g_square = g
+    if gy is None or g_square is not None:
+        return through_fallback(rms_norm, g, (x, scale), dict(rank=rank, epsilon=epsilon))
+    dx, d_scale = rms_norm_grad(gy, x, scale, out[1], rank=rank, epsilon=epsilon)
+    return dx, None if scale is None else d_scale
+
+
+# Over the last `rank` axes: x, scale or None -> y, the mean of squares (with axes of size 1). Zhang and Sennrich, "Root mean square layer
+# normalization", NeurIPS 2019.
+rms_norm = Op("rms_norm", _rms_norm_spec, _rms_norm_vjp, "01y", _rms_norm)
+
+
+def _rms_norm_grad_spec(g: Spec, x: Spec, scale: Spec | None, square: Spec, rank: int, epsilon: float) -> tuple[Spec, ...]:
+    vector = Spec(_row("rms_norm_grad", x, rank), _wide(x.dtype))
+    _check("rms_norm_grad", x, (scale,), vector.shape)
+    require("rms_norm_grad", "the gradient", g, x.shape, x.dtype)
+    require("rms_norm_grad", "the mean square", square, reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
+    return x, vector
+
+
+def _rms_norm_grad(
+    g: Tensor, x: Tensor, scale: Tensor | None, square: Tensor, rank: int, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    dtype, g, x = x.dtype, _widened(g), _widened(x)
+    inverse = el.rsqrt(square + epsilon)
+    normal = x * inverse
+    d_scale = sum_(g * normal, axes=tuple(range(x.ndim - rank)), keepdims=False)
+    h = g if scale is None else g * scale
+    return el.cast(inverse * (h - normal * _mean(h * normal, _last(x, rank))), dtype=dtype), d_scale
+
+
+rms_norm_grad = Op("rms_norm_grad", _rms_norm_grad_spec, fallback=_rms_norm_grad)

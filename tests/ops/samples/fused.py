@@ -99,6 +99,10 @@ SAMPLES = [
     P("layer_norm", f(2, 3, 4), None, f(3, 4), rank=2, epsilon=0.1),
     P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(2, 3, 1), pos(2, 3, 1), rank=1, epsilon=0.1),
     P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(2, 1, 1), pos(2, 1, 1), rank=2, epsilon=0.1),
+    P("rms_norm", f(2, 3, 4), f(4), rank=1, epsilon=0.1),
+    P("rms_norm", f(2, 3, 4), None, rank=2, epsilon=0.1),
+    P("rms_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), pos(2, 3, 1), rank=1, epsilon=0.1),
+    P("rms_norm_grad", f(2, 3, 4), f(2, 3, 4), None, pos(2, 1, 1), rank=2, epsilon=0.1),
     P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), None, scale=0.5, causal=False),
     P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), b(2, 1, 3, 5), scale=0.5, causal=True),
     P(
@@ -179,6 +183,7 @@ BAD = [
     Bad("softmax_cross_entropy", f(2, 3), i(0, 3, 3), op=True, match="integer targets"),
     Bad("batch_norm", f(2, 3), f(2), f(3), axes=(0,), epsilon=0.1, op=True, match="scale and offset"),
     Bad("layer_norm", f(2, 3), f(2), None, rank=1, epsilon=0.1, op=True, match="scale and offset"),
+    Bad("rms_norm", f(2, 3), f(2), rank=1, epsilon=0.1, op=True, match="scale and offset"),
     Bad("attention", f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), None, scale=1.0, causal=False, op=True, match="batch, length, heads"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(4), act=None, op=True, match="bias must have shape"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), act="elu", op=True, match="unknown activation"),

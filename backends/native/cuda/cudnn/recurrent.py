@@ -41,32 +41,9 @@ class _Recurrent(DenseRow):
 
     def filled(self, network, room, kernel, recurrent, bias):
         """The block of weights."""
-        block, u = room.take((network.layout.nbytes,), "uint8"), network.net.units
-        for parts, given in ((network.layout.kernel, kernel), (network.layout.recurrent, recurrent)):
-            for part, place in self._places(block, network, parts, given.shape[0]):
-                place[...] = given[:, part.gate * u : (part.gate + part.count) * u].T
-        rows = [None] * network.net.biases if bias is None else bias.reshape(network.net.biases, -1)
-        for parts, given in zip(network.layout.biases, rows):
-            for part, place in self._places(block, network, parts, 1):
-                place[:, 0] = 0 if given is None else given[part.gate * u : (part.gate + part.count) * u]
+        block = room.take((network.layout.nbytes,), "uint8")
+        self.device.recurrent_weights.fill(network, block, kernel, recurrent, bias)
         return block
-
-    def read(self, network, block, d_kernel, d_recurrent, d_bias):
-        """Write the gradients that lie in a block like that of the weights."""
-        u = network.net.units
-        for parts, out in ((network.layout.kernel, d_kernel), (network.layout.recurrent, d_recurrent)):
-            for part, place in self._places(block, network, parts, out.shape[0]):
-                out[:, part.gate * u : (part.gate + part.count) * u] = place.T
-        for parts, out in zip(network.layout.biases, d_bias.reshape(network.net.biases, -1)):
-            for part, place in self._places(block, network, parts, 1):
-                out[part.gate * u : (part.gate + part.count) * u] = place[:, 0]
-
-    def _places(self, block, network, parts, width):
-        """(Part, its matrix in a block) of all parts."""
-        dtype, u = network.net.dtype, network.net.units
-        item = dtypes.itemsize(dtype)
-        for part in parts:
-            yield part, self.device.view(block, (part.count * u, width), dtype, part.offset, (width * item, item))
 
     def kept_parts(self, network, block):
         """(the sequence of results, cuDNN's reserve) in a block that is kept."""
@@ -184,4 +161,4 @@ class Gradient(_Recurrent):
         network.gradients(x, h, c, weights, y, of_y, last_dh, last_dc, of_dx, dh, dc, d_weights, workspace, reserve)
         if reverse:
             dx[...] = _turned(of_dx)
-        self.read(network, d_weights, d_kernel, d_recurrent, d_bias)
+        self.device.recurrent_weights.read(network, d_weights, d_kernel, d_recurrent, d_bias)

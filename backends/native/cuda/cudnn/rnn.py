@@ -12,7 +12,7 @@ import threading
 from typing import NamedTuple
 
 from mlkit.backends.native.cuda.cudnn.library import installed_in
-from mlkit.core import dtypes, settings
+from mlkit.core import settings
 
 _TYPES = {"float32": 0, "float16": 2, "bfloat16": 9}  # cudnnDataType_t
 _CELLS = {"relu": 0, "tanh": 1, "lstm": 2, "gru": 3}  # cudnnRNNMode_t
@@ -43,20 +43,14 @@ class Net(NamedTuple):
         return 2 if self.cell == "gru" else 1
 
 
-class Part(NamedTuple):
-    """Some gates of a kernel as they lie in the block of weights: those from `gate` on, from byte `offset` on."""
-
-    gate: int
-    count: int
-    offset: int
-
-
 class Layout(NamedTuple):
-    """Where the weights lie: for each of the kernel, the recurrent kernel and the vectors of biases its `Part`s."""
+    """Where in their block the weights of gates lie, in bytes.
+
+    nbytes: of the block; matrices, biases: where that of each of our gates begins, first those of the inputs, then those of the state.
+    """
 
     nbytes: int
-    kernel: list
-    recurrent: list
+    matrices: list
     biases: list
 
 
@@ -195,13 +189,9 @@ class Network:
             places.append([None if f.value is None else f.value - block.data.ptr for f in found])
         for descriptor in (matrix, vector):
             check("cudnnDestroyTensorDescriptor", descriptor)
-        item = net.units * dtypes.itemsize(net.dtype)
-        first, second = places[: len(gates)], places[len(gates) :]
-        vectors = [[bias for _, bias in of] for of in (first, second)][: net.biases]
-        kernel, recurrent = (
-            _parts([m for m, _ in of], gates, item * width) for of, width in ((first, net.features), (second, net.units))
-        )
-        return Layout(size.value, kernel, recurrent, [_parts(v, gates, item) for v in vectors])
+        ours = [gates.index(gate) + first for first in (0, len(gates)) for gate in range(len(gates))]
+        matrices, biases = ([places[layer][kind] for layer in ours] for kind in (0, 1))
+        return Layout(size.value, matrices, biases[: net.biases * len(gates)])
 
     def _require(self, descriptor, shape):
         """Raise `Refused` unless a matrix is as we fill it."""
@@ -234,18 +224,6 @@ class Network:
             "cudnnRNNBackwardWeights_v8", self._rnn, _ADD, None, self._x, _at(x), self._state, _at(h), self._y, _at(y),
             *_block(d_weights), *_block(workspace), *_block(reserve),
         )  # fmt: skip
-
-
-def _parts(offsets, gates, nbytes):
-    """The `Part`s of a kernel whose gates, of so many bytes each, begin at these offsets: neighbours that are ours as well are one."""
-    parts = []
-    for gate, offset in zip(gates, offsets):
-        last = parts[-1] if parts else None
-        if last and gate == last.gate + last.count and offset == last.offset + last.count * nbytes:
-            parts[-1] = last._replace(count=last.count + 1)
-        else:
-            parts.append(Part(gate, 1, offset))
-    return parts
 
 
 def _at(array):

@@ -21,6 +21,19 @@ template <class How, class W> __device__ W of_block(W value) {
     return value;
 }
 
+// Whether this block is the last of `parts` that come here with the same counter, which is 0 before and after: it can read what the others
+// have written. All threads of a block ask. So the parts of a sum are added by the launch that has found them, in their order, whichever
+// block is the last.
+__device__ bool comes_last(unsigned* counter, unsigned parts) {
+    __shared__ bool is_last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) is_last = parts == 1 || atomicInc(counter, parts - 1) == parts - 1;
+    __syncthreads();
+    __threadfence();
+    return is_last;
+}
+
 __device__ __forceinline__ float logarithm(float x) { return logf(x); }
 __device__ __forceinline__ double logarithm(double x) { return log(x); }
 __device__ __forceinline__ float square_root(float x) { return sqrtf(x); }

@@ -1,7 +1,7 @@
-// Batch and layer normalization and their gradients. Stands on block.cu.
+// Batch, layer and root mean square normalization and their gradients. Stands on block.cu.
 //
-// Sums of columns are taken in two stages, each in a fixed order. In the first a block has 32 columns and one part of the rows: a warp
-// reads 32 neighbours, the 8 warps take turns. In the second a block has 32 columns of what all parts have found.
+// Sums of columns are taken in two stages, each in a fixed order, by one launch. In the first a block has 32 columns and one part of the
+// rows: a warp reads 32 neighbours, the 8 warps take turns. The block that comes last has the second: 32 columns of what all parts have found.
 
 // Count, mean and sum of squares about the mean: Chan, Golub and LeVeque, "Updating formulae", 1979.
 template <class W> struct Moments {
@@ -32,19 +32,24 @@ template <class A> __device__ A of_warps(A own) {
 // Where a block works: its column and its part of the rows, of `length` rows each.
 struct Tile {
     long long column, part, first, end;
+    unsigned tile, parts;
     __device__ __forceinline__ Tile(long long rows, long long columns, long long length) {
-        long long tiles = (columns + 31) / 32;
-        column = blockIdx.x % tiles * 32 + threadIdx.x % 32, part = blockIdx.x / tiles;
+        unsigned tiles = (unsigned)((columns + 31) / 32);
+        tile = blockIdx.x % tiles, parts = (unsigned)((rows + length - 1) / length);
+        column = tile * 32ll + threadIdx.x % 32, part = blockIdx.x / tiles;
         first = part * length, end = first + length < rows ? first + length : rows;
     }
 };
 
-// found: for each part a row of means and one of sums of squares
-template <class T, class W> __device__ void moments_of_parts(const T* x, W* found, long long rows, long long columns, long long length) {
+// found: for each part a row of means and one of sums of squares; factor: what the distance to the mean is multiplied by
+template <class T, class W>
+__device__ void moments(const T* x, W* found, unsigned* counters, const W* scale, W* mean, W* variance, W* factor, long long rows,
+                        long long columns, long long length, W epsilon) {
     Tile at(rows, columns, length);
+    bool is_inside = at.column < columns;
     Moments<W> own = {W(0), W(0), W(0)};
     long long first = at.first + threadIdx.x / 32;
-    if (at.column < columns && first < at.end) {
+    if (is_inside && first < at.end) {
         W shift = load(x[first * columns + at.column]), sum = 0, squares = 0;  // about a value of the column, little is lost
 #pragma unroll 4
         for (long long r = first; r < at.end; r += 8) {
@@ -52,31 +57,26 @@ template <class T, class W> __device__ void moments_of_parts(const T* x, W* foun
             sum += v, squares += v * v;
         }
         own.count = W((at.end - first + 7) / 8);
-        W mean = sum / own.count;
-        own.mean = shift + mean, own.squares = larger(squares - sum * mean, W(0));
+        W middle = sum / own.count;
+        own.mean = shift + middle, own.squares = larger(squares - sum * middle, W(0));
     }
     own = of_warps(own);
-    if (threadIdx.x >= 32 || at.column >= columns) return;
-    found[2 * at.part * columns + at.column] = own.mean;
-    found[(2 * at.part + 1) * columns + at.column] = own.squares;
-}
-
-// factor: what the distance to the mean is multiplied by
-template <class W>
-__device__ void moments(const W* found, const W* scale, W* mean, W* variance, W* factor, long long rows, long long columns,
-                        long long length, W epsilon) {
-    long long column = blockIdx.x * 32ll + threadIdx.x % 32, parts = (rows + length - 1) / length;
-    Moments<W> own = {W(0), W(0), W(0)};
-    if (column < columns)
-        for (long long p = threadIdx.x / 32; p < parts; p += 8) {
-            W count = W(p == parts - 1 ? rows - p * length : length);
-            own.merge(Moments<W>{count, found[2 * p * columns + column], found[(2 * p + 1) * columns + column]});
+    if (threadIdx.x < 32 && is_inside) {
+        found[2 * at.part * columns + at.column] = own.mean;
+        found[(2 * at.part + 1) * columns + at.column] = own.squares;
+    }
+    if (!comes_last(counters + at.tile, at.parts)) return;
+    own = {W(0), W(0), W(0)};
+    if (is_inside)
+        for (long long p = threadIdx.x / 32; p < at.parts; p += 8) {
+            W count = W(p == at.parts - 1 ? rows - p * length : length);
+            own.merge(Moments<W>{count, found[2 * p * columns + at.column], found[(2 * p + 1) * columns + at.column]});
         }
     own = of_warps(own);
-    if (threadIdx.x >= 32 || column >= columns) return;
+    if (threadIdx.x >= 32 || !is_inside) return;
     W spread = own.squares / W(rows), inverse = W(1) / square_root(spread + epsilon);
-    mean[column] = own.mean, variance[column] = spread;
-    factor[column] = scale ? inverse * scale[column] : inverse;
+    mean[at.column] = own.mean, variance[at.column] = spread;
+    factor[at.column] = scale ? inverse * scale[at.column] : inverse;
 }
 
 // Elements 8 k … 8 k + 7 of n, at once where memory begins at a multiple of 16 bytes.
@@ -118,13 +118,14 @@ __device__ void batch_norm(const T* x, const W* mean, const W* factor, const W* 
     }
 }
 
-// Sums of g and of g times the normalized x, of columns. mean, variance: of each row or of each column; mask: which g count.
-template <class T, class W, bool OF_ROWS>
-__device__ void gradient_sums_of_parts(const T* g, const T* x, const W* mean, const W* variance, const unsigned char* mask, W* found,
-                                       long long rows, long long columns, long long length, W epsilon) {
-    Tile at(rows, columns, length);
-    Sums<W> own = {W(0), W(0)};
-    if (at.column < columns) {
+// Sums of g and of g times the normalized x, of the block's columns. mean, variance: of each row or of each column; mask: which g count.
+// True for the threads that have the sums of a column.
+template <bool OF_ROWS, class T, class W>
+__device__ __forceinline__ bool gradient_sums(const Tile& at, const T* g, const T* x, const W* mean, const W* variance, const unsigned char* mask,
+                                              W* found, unsigned* counters, long long columns, W epsilon, Sums<W>& own) {
+    bool is_inside = at.column < columns;
+    own = {W(0), W(0)};
+    if (is_inside) {
         W center = OF_ROWS ? W(0) : mean[at.column];
         W inverse = OF_ROWS ? W(0) : W(1) / square_root(variance[at.column] + epsilon);
 #pragma unroll 4
@@ -132,40 +133,46 @@ __device__ void gradient_sums_of_parts(const T* g, const T* x, const W* mean, co
             long long i = r * columns + at.column;
             W slope = load(g[i]), v = load(x[i]);
             if (mask && !(mask[i / 8] >> i % 8 & 1)) slope = 0;
-            if (OF_ROWS) center = mean[r], inverse = W(1) / square_root(variance[r] + epsilon);
+            if (OF_ROWS) center = mean ? mean[r] : W(0), inverse = W(1) / square_root(variance[r] + epsilon);
             own.plain += slope, own.of_products += slope * ((v - center) * inverse);
         }
     }
     own = of_warps(own);
-    if (threadIdx.x >= 32 || at.column >= columns) return;
-    found[2 * at.part * columns + at.column] = own.plain;
-    found[(2 * at.part + 1) * columns + at.column] = own.of_products;
-}
-
-template <class W> __device__ bool gradient_sums(const W* found, W* d_scale, W* d_offset, long long columns, long long parts, Sums<W>& own) {
-    long long column = blockIdx.x * 32ll + threadIdx.x % 32;
+    if (threadIdx.x < 32 && is_inside) {
+        found[2 * at.part * columns + at.column] = own.plain;
+        found[(2 * at.part + 1) * columns + at.column] = own.of_products;
+    }
+    if (!comes_last(counters + at.tile, at.parts)) return false;
     own = {W(0), W(0)};
-    if (column < columns)
-        for (long long p = threadIdx.x / 32; p < parts; p += 8)
-            own.merge(Sums<W>{found[2 * p * columns + column], found[(2 * p + 1) * columns + column]});
+    if (is_inside)
+        for (long long p = threadIdx.x / 32; p < at.parts; p += 8)
+            own.merge(Sums<W>{found[2 * p * columns + at.column], found[(2 * p + 1) * columns + at.column]});
     own = of_warps(own);
-    if (threadIdx.x >= 32 || column >= columns) return false;
-    d_scale[column] = own.of_products, d_offset[column] = own.plain;
-    return true;
+    return threadIdx.x < 32 && is_inside;
 }
 
-template <class W> __device__ void layer_norm_sums(const W* found, W* d_scale, W* d_offset, long long columns, long long parts) {
+// mean, d_offset: null for root mean square normalization.
+template <class T, class W>
+__device__ void layer_norm_sums(const T* g, const T* x, const W* mean, const W* variance, W* found, unsigned* counters, W* d_scale, W* d_offset,
+                                long long rows, long long columns, long long length, W epsilon) {
+    Tile at(rows, columns, length);
     Sums<W> own;
-    gradient_sums(found, d_scale, d_offset, columns, parts, own);
+    if (gradient_sums<true>(at, g, x, mean, variance, nullptr, found, counters, columns, epsilon, own)) {
+        d_scale[at.column] = own.of_products;
+        if (d_offset) d_offset[at.column] = own.plain;
+    }
 }
 
 // factors: for each column, what g is multiplied by, what the distance to the mean is, and what is taken off
-template <class W>
-__device__ void batch_norm_sums(const W* found, const W* scale, const W* variance, W* d_scale, W* d_offset, W* factors, long long rows,
-                                long long columns, long long parts, W epsilon) {
+template <class T, class W>
+__device__ void batch_norm_sums(const T* g, const T* x, const W* mean, const W* variance, const unsigned char* mask, W* found,
+                                unsigned* counters, const W* scale, W* d_scale, W* d_offset, W* factors, long long rows, long long columns,
+                                long long length, W epsilon) {
+    Tile at(rows, columns, length);
     Sums<W> own;
-    if (!gradient_sums(found, d_scale, d_offset, columns, parts, own)) return;
-    long long column = blockIdx.x * 32ll + threadIdx.x;
+    if (!gradient_sums<false>(at, g, x, mean, variance, mask, found, counters, columns, epsilon, own)) return;
+    long long column = at.column;
+    d_scale[column] = own.of_products, d_offset[column] = own.plain;
     W inverse = W(1) / square_root(variance[column] + epsilon), factor = scale ? inverse * scale[column] : inverse;
     factors[column] = factor;
     factors[columns + column] = factor * inverse * own.of_products / W(rows);
@@ -191,14 +198,16 @@ __device__ void batch_norm_gradient(const T* g, const T* x, const W* mean, const
     }
 }
 
-// A block a row.
-template <class T, class W>
+// A block a row. Without its mean and the distance to it, where CENTERED is false: root mean square normalization.
+template <class T, class W, bool CENTERED>
 __device__ void layer_norm(const T* x, const W* scale, const W* offset, T* y, W* mean, W* variance, long long rows, long long size, W epsilon) {
     for (long long r = blockIdx.x; r < rows; r += gridDim.x) {
         const T* row = x + r * size;
-        W sum = 0, squares = 0;
-        for (long long i = threadIdx.x; i < size; i += blockDim.x) sum += (W)load(row[i]);
-        W center = of_block<Sum>(sum) / W(size);
+        W sum = 0, squares = 0, center = 0;
+        if (CENTERED) {
+            for (long long i = threadIdx.x; i < size; i += blockDim.x) sum += (W)load(row[i]);
+            center = of_block<Sum>(sum) / W(size);
+        }
         for (long long i = threadIdx.x; i < size; i += blockDim.x) {
             W v = (W)load(row[i]) - center;
             squares += v * v;
@@ -210,22 +219,27 @@ __device__ void layer_norm(const T* x, const W* scale, const W* offset, T* y, W*
             if (offset) v += offset[i];
             store(y[r * size + i], v);
         }
-        if (threadIdx.x == 0) mean[r] = center, variance[r] = spread;
+        if (threadIdx.x == 0) {
+            if (CENTERED) mean[r] = center;
+            variance[r] = spread;
+        }
     }
 }
 
-template <class T, class W>
+template <class T, class W, bool CENTERED>
 __device__ void layer_norm_gradient(const T* g, const T* x, const W* scale, const W* mean, const W* variance, T* dx, long long rows,
                                     long long size, W epsilon) {
     for (long long r = blockIdx.x; r < rows; r += gridDim.x) {
         const T *slopes = g + r * size, *row = x + r * size;
-        W center = mean[r], inverse = W(1) / square_root(variance[r] + epsilon), sum = 0, product = 0;
+        W center = CENTERED ? mean[r] : W(0), inverse = W(1) / square_root(variance[r] + epsilon), sum = 0, product = 0;
         for (long long i = threadIdx.x; i < size; i += blockDim.x) {
             W h = load(slopes[i]);
             if (scale) h *= scale[i];
-            sum += h, product += h * (((W)load(row[i]) - center) * inverse);
+            if (CENTERED) sum += h;
+            product += h * (((W)load(row[i]) - center) * inverse);
         }
-        sum = of_block<Sum>(sum) / W(size), product = of_block<Sum>(product) / W(size);
+        if (CENTERED) sum = of_block<Sum>(sum) / W(size);
+        product = of_block<Sum>(product) / W(size);
         for (long long i = threadIdx.x; i < size; i += blockDim.x) {
             W h = load(slopes[i]);
             if (scale) h *= scale[i];

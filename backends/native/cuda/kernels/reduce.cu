@@ -1,6 +1,6 @@
 // Sums, products, largest and smallest elements, and where these are, along the middle axis of (outer, size, inner). Stands on block.cu.
 //
-// Long axes are cut into parts whose results are reduced in turn, always the same way: two runs give the same bits.
+// Long axes are cut into parts, and the block that comes last reduces what they have found, always the same way: two runs give the same bits.
 
 __device__ __forceinline__ float lowest(float) { return -infinity(0.0f); }
 __device__ __forceinline__ double lowest(double) { return -infinity(0.0); }
@@ -45,41 +45,64 @@ __device__ void reduce_each(const T* x, R* y, long long outer, long long size, l
     }
 }
 
-// A block has a part of a row; inner is 1.
+// A block has a part of a row; inner is 1. found: of each part, where there are several.
 template <class How, class T, class R, class W>
-__device__ void reduce_rows(const T* x, R* y, long long outer, long long size, long long length, long long parts) {
+__device__ void reduce_rows(const T* x, W* found, unsigned* counters, R* y, long long outer, long long size, long long length, long long parts) {
     for (long long r = blockIdx.x; r < outer * parts; r += gridDim.x) {
-        long long first = r % parts * length, end = first + length < size ? first + length : size;
-        const T* row = x + r / parts * size;
-        W found = How::template start<W>();
+        long long row = r / parts, first = r % parts * length, end = first + length < size ? first + length : size;
+        const T* from = x + row * size;
+        W own = How::template start<W>();
 #pragma unroll 4
-        for (long long i = first + threadIdx.x; i < end; i += blockDim.x) found = How::of(found, (W)load(row[i]));
-        found = of_block<How>(found);
-        if (threadIdx.x == 0) put(y[r], found);
+        for (long long i = first + threadIdx.x; i < end; i += blockDim.x) own = How::of(own, (W)load(from[i]));
+        own = of_block<How>(own);
+        if (parts > 1) {
+            if (threadIdx.x == 0) found[r] = own;
+            if (!comes_last(counters + row, (unsigned)parts)) continue;
+            own = How::template start<W>();
+            for (long long p = threadIdx.x; p < parts; p += blockDim.x) own = How::of(own, found[row * parts + p]);
+            own = of_block<How>(own);
+        }
+        if (threadIdx.x == 0) put(y[row], own);
     }
 }
 
-// A block has 32 neighbours and a part of the axis: 8 warps take turns. y: (outer, parts, inner)
+// What the 8 warps of a block have found of 32 neighbours, taken together; the first warp gets the result.
+template <class How, class W> __device__ __forceinline__ W of_column(W own, W* of_warps) {
+    __syncthreads();  // an earlier result may still be read
+    of_warps[threadIdx.x] = own;
+    __syncthreads();
+    if (threadIdx.x < 32)
+        for (int w = 1; w < 8; ++w) own = How::of(own, of_warps[32 * w + threadIdx.x]);
+    return own;
+}
+
+// A block has 32 neighbours and a part of the axis: 8 warps take turns. found: (outer, parts, inner)
 template <class How, class T, class R, class W>
-__device__ void reduce_columns(const T* x, R* y, long long outer, long long size, long long inner, long long length, long long parts) {
+__device__ void reduce_columns(const T* x, W* found, unsigned* counters, R* y, long long outer, long long size, long long inner, long long length,
+                               long long parts) {
     __shared__ W of_warps[256];
     long long tiles = (inner + 31) / 32, all = outer * parts * tiles;
     for (long long b = blockIdx.x; b < all; b += gridDim.x) {
-        long long column = b % tiles * 32 + threadIdx.x % 32, row = b / tiles;  // row: of y
-        long long first = row % parts * length, end = first + length < size ? first + length : size;
-        W found = How::template start<W>();
-        if (column < inner) {
-            const T* from = x + row / parts * size * inner + column;
+        long long tile = b % tiles, column = tile * 32 + threadIdx.x % 32, row = b / tiles / parts, part = b / tiles % parts;
+        long long first = part * length, end = first + length < size ? first + length : size;
+        bool is_inside = column < inner;
+        W own = How::template start<W>();
+        if (is_inside) {
+            const T* from = x + row * size * inner + column;
 #pragma unroll 4
-            for (long long k = first + threadIdx.x / 32; k < end; k += 8) found = How::of(found, (W)load(from[k * inner]));
+            for (long long k = first + threadIdx.x / 32; k < end; k += 8) own = How::of(own, (W)load(from[k * inner]));
         }
-        __syncthreads();  // an earlier result may still be read
-        of_warps[threadIdx.x] = found;
-        __syncthreads();
-        if (threadIdx.x < 32 && column < inner) {
-            for (int w = 1; w < 8; ++w) found = How::of(found, of_warps[32 * w + threadIdx.x]);
-            put(y[row * inner + column], found);
+        own = of_column<How>(own, of_warps);
+        if (parts > 1) {
+            W* of_parts = found + row * parts * inner + column;
+            if (threadIdx.x < 32 && is_inside) of_parts[part * inner] = own;
+            if (!comes_last(counters + row * tiles + tile, (unsigned)parts)) continue;
+            own = How::template start<W>();
+            if (is_inside)
+                for (long long p = threadIdx.x / 32; p < parts; p += 8) own = How::of(own, of_parts[p * inner]);
+            own = of_column<How>(own, of_warps);
         }
+        if (threadIdx.x < 32 && is_inside) put(y[row * inner + column], own);
     }
 }
 
