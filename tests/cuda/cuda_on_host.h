@@ -135,6 +135,10 @@ static unsigned atomicInc(unsigned* at, unsigned most) { unsigned old = *at; *at
 static void __syncwarp(unsigned = ~0u) { host::stop_at(host::AT_WARP); }
 template <class T> T __shfl_xor_sync(unsigned, T value, int mask, int = 32) { return host::shuffle(value, (host::current->number % 32) ^ mask); }
 template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int = 32) { return host::shuffle(value, host::current->number % 32 + by); }
+template <class T> T __shfl_up_sync(unsigned, T value, unsigned by, int = 32) {
+    unsigned lane = host::current->number % 32;
+    return host::shuffle(value, lane < by ? lane : lane - by);
+}
 template <class T> T __shfl_sync(unsigned, T value, int lane, int = 32) { return host::shuffle(value, lane); }
 
 static unsigned __ballot_sync(unsigned, bool yes) {

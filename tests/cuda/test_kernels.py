@@ -186,6 +186,22 @@ def reductions():
             yield name, [f(*shape)], dict(axes=axes, keepdims=False)
         yield "sum", [f(*shape, dtype="bfloat16", scale=0.1)], dict(axes=axes, keepdims=False)
         yield "argmax", [np.round(f(*shape))], dict(axis=axes[0])
+    apart = [((3, 5, 4), (0, 2)), ((2, 3, 4, 5, 2), (0, 2, 4)), ((2, 2, 2500), (0, 2)), ((40, 3, 50), (0, 2)), ((1, 3, 1, 4), (0, 2))]
+    for shape, axes in apart:
+        for name in ("sum", "max"):
+            yield name, [f(*shape)], dict(axes=axes, keepdims=name == "max")
+    for dtype in ("bfloat16", "float64", "int8", "uint32"):
+        yield "sum", [np.abs(np.round(f(3, 5, 4))).astype(dtypes.as_numpy(dtype))], dict(axes=(0, 2), keepdims=False)
+    yield "sum_wide", [f(9, 5, 6, dtype="float16")], dict(axes=(0, 2), keepdims=False)
+    for dtype in (*F, "int8", "int64", "uint32"):
+        for shape, axis in (((5, 37), 1), ((37, 5), 0), ((2, 9, 3), 1)) if dtype in ("float32", "int8") else (((2, 9, 3), 1),):
+            for name in ("cumsum", "cumprod"):
+                x = np.abs(f(*shape)) if dtype.startswith("u") else f(*shape, scale=1.0)
+                yield name, [x.astype(dtypes.as_numpy(dtype))], dict(axis=axis)
+    for shape, axis in (((5000,), 0), ((2, 2500), 1), ((2500, 2), 0), ((2, 150, 3), 1), ((1, 1), 1), ((900, 2), 1)):  # in parts
+        yield "cumsum", [f(*shape)], dict(axis=axis)
+        yield "cumprod", [1 + f(*shape, scale=0.02)], dict(axis=axis)
+    yield "cumsum", [np.array([1, np.inf, 2, -np.inf, 3, np.nan, 4], "float32")], dict(axis=0)
     x = f(3, 40)
     x[0, 7] = x[0, 30] = np.nan
     x[1] = -np.inf

@@ -1,4 +1,5 @@
-// Sums, products, largest and smallest elements, and where these are, along the middle axis of (outer, size, inner). Stands on block.cu.
+// Sums, products, largest and smallest elements, where these are, and running sums, along the middle axis of (outer, size, inner). Stands on
+// block.cu.
 //
 // Long axes are cut into parts, and the block that comes last reduces what they have found, always the same way: two runs give the same bits.
 
@@ -103,6 +104,84 @@ __device__ void reduce_columns(const T* x, W* found, unsigned* counters, R* y, l
             own = of_column<How>(own, of_warps);
         }
         if (threadIdx.x < 32 && is_inside) put(y[row * inner + column], own);
+    }
+}
+
+// Running sums (or products) of parts of rows or columns; `found` has what each part comes to, by the launch before, where there are several.
+
+// Of the values of all threads so far, in their order; `all` becomes that of all 256.
+template <class How, class W> __device__ W running(W value, W& all) {
+    __shared__ W of_warps[8];
+    unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    for (int by = 1; by < 32; by *= 2) {
+        W before = __shfl_up_sync(~0u, value, by);
+        if (lane >= by) value = How::of(before, value);
+    }
+    __syncthreads();  // an earlier result may still be read
+    if (lane == 31) of_warps[warp] = value;
+    __syncthreads();
+    W before = How::template start<W>();
+    all = before;
+    for (unsigned w = 0; w < 8; ++w) {
+        if (w == warp) before = all;
+        all = How::of(all, of_warps[w]);
+    }
+    return How::of(before, value);
+}
+
+template <class How, class T, class W>
+__device__ void parts_of_rows(const T* x, W* found, long long outer, long long size, long long length, long long parts) {
+    for (long long r = blockIdx.x; r < outer * parts; r += gridDim.x) {
+        long long first = r % parts * length, end = first + length < size ? first + length : size;
+        const T* from = x + r / parts * size;
+        W own = How::template start<W>();
+        for (long long i = first + threadIdx.x; i < end; i += 256) own = How::of(own, (W)load(from[i]));
+        own = of_block<How>(own);
+        if (threadIdx.x == 0) found[r] = own;
+    }
+}
+
+template <class How, class T, class R, class W>
+__device__ void scan_rows(const T* x, const W* found, R* y, long long outer, long long size, long long length, long long parts) {
+    for (long long r = blockIdx.x; r < outer * parts; r += gridDim.x) {
+        long long row = r / parts, part = r % parts, first = part * length, end = first + length < size ? first + length : size;
+        W before = How::template start<W>();
+        for (long long p = threadIdx.x; p < part; p += 256) before = How::of(before, found[row * parts + p]);
+        before = of_block<How>(before);
+        for (long long k = first; k < end; k += 256) {
+            long long i = k + threadIdx.x;
+            W all, value = running<How>(i < end ? (W)load(x[row * size + i]) : How::template start<W>(), all);
+            if (i < end) put(y[row * size + i], How::of(before, value));
+            before = How::of(before, all);
+        }
+    }
+}
+
+template <class How, class T, class W>
+__device__ void parts_of_columns(const T* x, W* found, long long outer, long long size, long long inner, long long length, long long parts) {
+    long long all = outer * parts * inner, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < all; i += step) {
+        long long row = i / inner / parts, part = i / inner % parts, first = part * length;
+        long long end = first + length < size ? first + length : size;
+        const T* from = x + row * size * inner + i % inner;
+        W own = How::template start<W>();
+#pragma unroll 4
+        for (long long k = first; k < end; ++k) own = How::of(own, (W)load(from[k * inner]));
+        found[i] = own;
+    }
+}
+
+template <class How, class T, class R, class W>
+__device__ void scan_columns(const T* x, const W* found, R* y, long long outer, long long size, long long inner, long long length, long long parts) {
+    long long all = outer * parts * inner, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < all; i += step) {
+        long long row = i / inner / parts, part = i / inner % parts, column = i % inner, first = part * length;
+        long long end = first + length < size ? first + length : size;
+        W own = How::template start<W>();
+        for (long long p = 0; p < part; ++p) own = How::of(own, found[(row * parts + p) * inner + column]);
+        long long at = row * size * inner + column;
+#pragma unroll 4
+        for (long long k = first; k < end; ++k) put(y[at + k * inner], own = How::of(own, (W)load(x[at + k * inner])));
     }
 }
 
