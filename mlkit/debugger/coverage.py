@@ -26,8 +26,8 @@ KEEPS_FINITE = {
     activation.relu, activation.gelu, activation.silu, activation.softplus, attention, elementwise.abs_, elementwise.maximum,
     elementwise.minimum, elementwise.neg, elementwise.sigmoid, elementwise.stop_gradient, elementwise.tanh, elementwise.where,
     mask.masked_scale, movement.concat, movement.flip, movement.pad, movement.slice_, movement.take, normalization.batch_norm,
-    normalization.layer_norm, normalization.rms_norm, reduction.max_, reduction.min_, shape.broadcast_to, shape.reshape, shape.transpose, softmax,
-    window.avg_pool, window.max_pool,
+    normalization.layer_norm, normalization.rms_norm, reduction.max_, reduction.min_, shape.broadcast_to, shape.reshape,
+    shape.transpose, softmax, window.avg_pool, window.max_pool,
 }  # fmt: skip
 
 

@@ -1,21 +1,25 @@
 """What can only be checked on a GPU, in six minutes at most: python tests/cuda/on_device.py [--out FILE]
 
 Needs a machine with an NVIDIA GPU, the packages of the extras `cuda` and `cuda-linalg` and pytest, but no network: wheels that are missing
-may lie in the folder `wheels` beside this file, and are installed from there. Each part runs in a process of its own
-with a time limit, for a kernel that fails may take its process with it, and the JSON is written after each: what was found by then is kept.
-Numbers of parts that did not run stay away. `--double` runs all of it over the double of CuPy, which tells nothing of GPUs but that this
-file comes to its end.
+may lie in the folder `wheels` beside this file, and are installed from there. Each part runs in a process of its own with a time limit, for
+a kernel that fails may take its process with it, and leaves what it has found so far in a file: that goes into the JSON, which is written
+after each. No part takes the least time that those after it need. Numbers of parts that did not run stay away. `--double` runs all of it
+over the double of CuPy, which tells nothing of GPUs but that this file comes to its end.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
+from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -27,19 +31,28 @@ SECONDS = 360
 WHEELS = pathlib.Path(__file__).with_name("wheels")  # packages that the machine lacks, if somebody put them there
 
 
-PARTS = {  # name -> (function, seconds, processes)
-    "versions": (checks.versions, 30, 1),
-    "samples": (checks.samples, 150, 8),
-    "first steps": (checks.first_steps, 60, 1),
-    "statistics": (checks.statistics, 30, 1),
-    "captured": (checks.captured, 40, 1),
-    "demo": (checks.demo, 60, 1),
-    "fine-tuning": (checks.fine_tuning, 60, 1),
-    "several GPUs": (checks.several, 60, 1),
-    "kernels": (times.kernels, 40, 1),
-    "steps": (times.steps, 90, 1),
-    "pytorch": (times.pytorch, 90, 1),
-    "compute-sanitizer": (times.sanitized, 60, 1),
+class Part(NamedTuple):
+    """seconds: its limit; least: what the parts before leave to it."""
+
+    function: Callable
+    seconds: int
+    least: int
+    processes: int = 1
+
+
+PARTS = {
+    "versions": Part(checks.versions, 30, 15),
+    "samples": Part(checks.samples, 150, 100, processes=8),
+    "first steps": Part(checks.first_steps, 60, 40),
+    "statistics": Part(checks.statistics, 30, 15),
+    "captured": Part(checks.captured, 40, 15),
+    "demo": Part(checks.demo, 60, 15),
+    "fine-tuning": Part(checks.fine_tuning, 60, 15),
+    "several GPUs": Part(checks.several, 60, 5),
+    "kernels": Part(times.kernels, 40, 20),
+    "steps": Part(times.steps, 90, 60),
+    "pytorch": Part(times.pytorch, 90, 40),
+    "compute-sanitizer": Part(times.sanitized, 60, 10),
 }
 
 
@@ -49,21 +62,22 @@ PARTS = {  # name -> (function, seconds, processes)
 def child(options):
     """Run one part, and leave what it found in a file."""
     more = {"share": tuple(map(int, options.share.split("/")))} if options.share else {}
-    pathlib.Path(options.out).write_text(json.dumps(found_by(options.part, options, **more)))
+    found = found_by(options.part, options, checks.Found(options.out), **more)
+    pathlib.Path(options.out).write_text(json.dumps(found))
 
 
-def found_by(name, options, **more):
+def found_by(name, options, found=None, **more):
     """What a part finds in this process."""
+    found = checks.Found() if found is None else found
     try:
-        return PARTS[name][0](checks.Machine(options.double, options.quick), **more)
+        return PARTS[name].function(checks.Machine(options.double, options.quick, found), **more)
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"[:1000], "where": traceback.format_exc()[-3000:]}
+        return {**found, "error": f"{type(error).__name__}: {error}"[:1000], "where": traceback.format_exc()[-3000:]}
 
 
 def run(name, options, limit):
     """What the processes of a part found, put together."""
-    _, _, processes = PARTS[name]
-    processes = 1 if options.quick else min(processes, os.cpu_count() or 1)
+    processes = 1 if options.quick else min(PARTS[name].processes, os.cpu_count() or 1)
     flags = [f for f, wanted in (("--double", options.double), ("--quick", options.quick)) if wanted]
     with tempfile.TemporaryDirectory() as folder:
         started = []
@@ -72,19 +86,39 @@ def run(name, options, limit):
             share = ["--share", f"{i}/{processes}"] if name == "samples" else []
             command = [sys.executable, __file__, "--part", name, "--out", str(out), *flags, *share]
             env = {**os.environ, "OMP_NUM_THREADS": "1"} if processes > 1 else None
-            started.append((subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL), out))
+            process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+            started.append((process, out))
         end, found = time.monotonic() + limit, []
         for process, out in started:
-            try:
-                process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if out.exists():
-                found.append(json.loads(out.read_text()))
-            else:
-                found.append({"error": f"the process ended with {process.returncode} (its limit was {limit:.0f} s)"})
+            ended = _ended(process, end)
+            found.append(json.loads(out.read_text()) if out.exists() else {})
+            if not ended:
+                found[-1]["cut off"] = f"its limit was {limit:.0f} s"
+            elif process.returncode or not found[-1]:
+                found[-1]["error"] = f"the process ended with {process.returncode}"
     return together(found)
+
+
+def _ended(process, end):
+    """Whether a process has ended by itself; at the end of its time it is killed with those that it started."""
+    try:
+        process.wait(max(0.1, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that a driver holds is left behind
+            process.wait(5)
+        return False
+    return True
+
+
+def install_wheels(folder):
+    """Install the packages that lie in a folder. What is wrong, or None."""
+    wheels = sorted(map(str, folder.glob("*.whl")))
+    if not wheels:
+        return None
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", *wheels]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stderr[-1000:] if done.returncode else None
 
 
 def together(found):
@@ -101,6 +135,10 @@ def together(found):
     return whole
 
 
+def _write(path, report):
+    pathlib.Path(path).write_text(json.dumps(report, indent=1) + "\n")
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=str(pathlib.Path(__file__).with_name("on_device.json")))
@@ -112,22 +150,24 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.part:
         return child(options)
-    if WHEELS.is_dir() and not options.double:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", *WHEELS.glob("*.whl")], check=True
-        )
     start, report = time.monotonic(), {"executed on": "a double, no GPU" if options.double else "a GPU", "parts": {}}
-    for name, (_, limit, _) in PARTS.items():
+    if not options.double and (wrong := install_wheels(WHEELS)):
+        report["wheels that could not be installed"] = wrong
+    later = sum(part.least for part in PARTS.values())
+    for name, part in PARTS.items():
+        later -= part.least
         left = SECONDS - (time.monotonic() - start)
         if left < 5:
             report["parts"][name] = {"left out": "the six minutes are over"}
             continue
-        began = time.monotonic()
-        found = found_by(name, options) if options.here else run(name, options, min(limit, left))
+        began, limit = time.monotonic(), min(part.seconds, left, max(part.least, left - later))
+        found = found_by(name, options) if options.here else run(name, options, limit)
         report["parts"][name] = {**found, "took s": round(time.monotonic() - began, 1)}
-        pathlib.Path(options.out).write_text(json.dumps(report, indent=1) + "\n")
-        skipped = f"SKIPPED, {found['SKIPPED']}" if "SKIPPED" in found else "done"
+        _write(options.out, report)
+        cut = f"CUT OFF, {found['cut off']}" if "cut off" in found else "done"
+        skipped = f"SKIPPED, {found['SKIPPED']}" if "SKIPPED" in found else cut
         print(f"{name}: {'FAILED' if 'error' in found or found.get('wrong') else skipped}", flush=True)
+    _write(options.out, report)
     return 0
 
 

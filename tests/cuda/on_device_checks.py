@@ -1,6 +1,7 @@
 """Parts of on_device.py that compare what a GPU computes: functions (Machine) -> dict of what was found."""
 
 import importlib
+import json
 import os
 import pathlib
 import platform
@@ -22,11 +23,27 @@ from mlkit.demo import build_model
 from tests.cuda.double import make_gpu, make_reference
 
 
-class Machine:
-    """The backends that parts compute with. is_double: there is no GPU; quick: as little as comes to its end."""
+class Found(dict):
+    """What a part has found so far, kept in a file as well, if there is one: a part may be cut off."""
 
-    def __init__(self, is_double, quick):
-        self.is_double, self.quick = is_double, quick
+    def __init__(self, path=None):
+        super().__init__()
+        self._path = None if path in (None, os.devnull) else pathlib.Path(path)
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, value)
+        if self._path is not None:
+            whole = self._path.with_suffix(".part")
+            whole.write_text(json.dumps(self))
+            os.replace(whole, self._path)
+
+
+class Machine:
+    """The backends that parts compute with. is_double: there is no GPU; quick: as little as comes to its end; found: a `Found` for what a
+    part finds."""
+
+    def __init__(self, is_double, quick, found):
+        self.is_double, self.quick, self.found = is_double, quick, found
         if is_double:
             self.gpu = make_gpu()
         else:
@@ -47,8 +64,14 @@ def versions(machine):
     return {
         "mlkit": mlkit.__version__, "python": platform.python_version(), "libraries": cuda.libraries(),
         "device": describe(xp, 0), "compute_capability": f"{properties['major']}.{properties['minor']}",
-        "properties": {k: v for k, v in properties.items() if isinstance(v, int)},
+        "properties": {k: v for k, v in properties.items() if isinstance(v, int)}, "cuDNN's description": _description(machine),
     }  # fmt: skip
+
+
+def _description(machine):
+    """The device as cuDNN describes it, which is what `described_gpus.py` has of others."""
+    plans = None if machine.is_double else machine.gpu.device.cudnn
+    return None if plans is None else json.loads(plans.description())
 
 
 def samples(machine, share=(0, 1)):
@@ -59,8 +82,8 @@ def samples(machine, share=(0, 1)):
     cases = [(r, kind) for kind in ("", "staged") for r in (table.STAGED if kind else table.ROWS)]
     cases += [(r, "bfloat16") for r in table.ROWS if _is_of_floats(r)]
     cases = cases[number::of][:: 100 if machine.quick else 1]
-    wrong, refused = {}, 0
-    for row, kind in cases:
+    found, wrong, refused = machine.found, {}, 0
+    for done, (row, kind) in enumerate(cases, 1):
         try:
             if kind != "bfloat16":
                 table.compare(row, machine.gpu, machine.reference, bool(kind))
@@ -68,7 +91,10 @@ def samples(machine, share=(0, 1)):
                 refused += 1
         except Exception as error:
             wrong[f"{row.name} {kind} {len(wrong)}"] = f"{type(error).__name__}: {error}"[:300]
-    return {"run": len(cases) - refused, "of bfloat16 that the CPU refuses too": refused, "wrong": wrong}
+        if done % 20 == 0 or done == len(cases):
+            found.update({"of": len(cases), "of bfloat16 that the CPU refuses too": refused, "wrong": wrong})
+            found["run"] = done - refused
+    return found
 
 
 def _is_of_floats(row):
@@ -102,7 +128,7 @@ def first_steps(machine):
     three_steps = importlib.import_module("tests.cuda.test_steps").three_steps
 
     mlkit.config.set_float32("exact")
-    found = {}
+    found = machine.found
     for policy in ("float32", "mixed_bfloat16"):
         mlkit.config.set_dtype_policy(policy)
         for name in ("mlp",) if machine.quick else ("mlp", "convnet", "lstm", "cifar_resnet", "transformer"):

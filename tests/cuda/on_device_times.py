@@ -11,6 +11,7 @@ import numpy as np
 
 import mlkit
 from mlkit import ops
+from mlkit.primitives import fused
 
 NETS = ("mlp", "convnet", "lstm", "cifar_resnet", "transformer", "resnet50")
 LARGE = {"cifar_resnet": 1024, "transformer": 256, "resnet50": 256}  # a second batch, for which launches do not count
@@ -19,29 +20,69 @@ LARGE = {"cifar_resnet": 1024, "transformer": 256, "resnet50": 256}  # a second 
 def kernels(machine):
     """Kernels against what the memory and the multiplication units can do."""
     machine.use(machine.gpu)
-    n = 1 << (10 if machine.quick else 26)
-    rows = 8 if machine.quick else 8192
-    x = ops.convert_to_tensor(np.ones(n, "float32"))
-    table = ops.convert_to_tensor(np.ones((rows, 1024 if not machine.quick else 16), "float32"))
-    found = {}
-    for name, f, arg, nbytes in (
-        ("copy", lambda x: x + 0.0, x, 8 * n),
-        ("chain", lambda x: ops.tanh(x) * x + 1.0, x, 8 * n),
-        ("softmax", ops.softmax, table, 8 * table.size),
-        ("layer norm", lambda t: ops.layer_normalization(t), table, 8 * table.size),
-    ):
-        try:
-            seconds = timed(machine, mlkit.function(f), arg)
-            found[name] = {"GB/s": nbytes / seconds / 1e9, "ms": 1e3 * seconds}
-        except Exception as error:
-            found[name] = f"{type(error).__name__}: {error}"[:300]
-    side = 16 if machine.quick else 8192
+    for name, (f, args, nbytes) in _of_memory(1 << (10 if machine.quick else 26)).items():
+        _note(machine, name, f, args, {"GB/s": nbytes / 1e9})
     for dtype, mode in (("float32", "exact"), ("float32", "tf32"), ("bfloat16", "tf32")):
         mlkit.config.set_float32(mode)
-        a = ops.cast(ops.ones((side, side)), dtype)
-        seconds = timed(machine, mlkit.function(lambda a: a @ a), a, steps=5)
-        found[f"product of {side} {dtype} {mode}"] = {"TFLOP/s": 2 * side**3 / seconds / 1e12, "ms": 1e3 * seconds}
-    return found
+        for name, (f, args, flops) in _of_units(dtype, machine.quick).items():
+            _note(machine, f"{name} {dtype} {mode}", f, args, {"TFLOP/s": flops / 1e12}, steps=5)
+    return machine.found
+
+
+def _note(machine, name, f, args, work, **more):
+    """Keep the time of a function and its rate, or why it failed. work: unit of a rate -> how much a call does."""
+    try:
+        seconds = timed(machine, mlkit.function(f), *args, **more)
+        machine.found[name] = {**{unit: much / seconds for unit, much in work.items()}, "ms": 1e3 * seconds}
+    except Exception as error:
+        machine.found[name] = f"{type(error).__name__}: {error}"[:300]
+
+
+def _of_memory(n):
+    """Name -> (function, arguments, bytes that it must read and write), for arrays of n elements."""
+    x = ops.convert_to_tensor(np.ones(n, "float32"))
+    table, images = ops.reshape(x, (-1, 1024)), ops.reshape(x, (-1, 8, 8, 16))
+    scale = ops.ones(16)
+    weights = [mlkit.Variable(np.ones(n // 64, "float32")) for _ in range(16)]
+    optimizer = mlkit.optimizers.Adam()
+    optimizer.build(weights)
+    slopes = [ops.convert_to_tensor(np.ones(n // 64, "float32")) for _ in weights]
+
+    def update(*slopes):
+        optimizer.apply(list(slopes))
+        return slopes[0][0]
+
+    return {
+        "copy": (lambda x: x + 0.0, [x], 8 * n),
+        "chain": (lambda x: ops.tanh(x) * x + 1.0, [x], 8 * n),
+        "softmax": (ops.softmax, [table], 8 * n),
+        "layer norm": (ops.layer_normalization, [table], 8 * n),
+        "rms norm": (ops.rms_normalization, [table], 8 * n),
+        "batch norm": (lambda x: fused.batch_norm(x, scale, scale, axes=(0, 1, 2), epsilon=1e-3)[0], [images], 12 * n),
+        "sum": (lambda x: ops.sum(x, axis=0), [table], 4 * n),
+        "running sum": (lambda x: ops.cumsum(x, axis=1), [table], 8 * n),
+        "updates": (update, slopes, 7 * 4 * n // 4),  # reads gradient, weight and two moments, writes three
+    }
+
+
+def _of_units(dtype, quick):
+    """Name -> (function, arguments, floating-point operations)."""
+    side, channels, length = (16, 8, 16) if quick else (8192, 256, 4096)
+
+    def ones(*shape):
+        return ops.cast(ops.ones(shape), dtype)
+
+    images, kernel = ones(32, 28, 28, channels), ones(3, 3, channels, channels)
+    heads = ones(4, length, 8, 64)
+    return {
+        f"product of {side}": (lambda a: a @ a, [ones(side, side)], 2 * side**3),
+        f"3x3 convolution of {channels} channels": (
+            lambda x, w: ops.conv(x, w, padding="same"), [images, kernel], 2 * 32 * 28 * 28 * 9 * channels**2,
+        ),
+        f"attention of {length} tokens": (
+            lambda x: ops.dot_product_attention(x, x, x), [heads], 4 * 4 * 8 * length**2 * 64,
+        ),
+    }  # fmt: skip
 
 
 def timed(machine, f, *args, steps=20):
@@ -71,7 +112,7 @@ def steps(machine):
     """Times of training steps, with the memory that they take."""
     workloads = importlib.import_module("tests.cuda.test_steps").workloads
     machine.use(machine.gpu)
-    pool, found = machine.gpu.xp.get_default_memory_pool(), {}
+    pool, found = machine.gpu.xp.get_default_memory_pool(), machine.found
     for policy in ("float32", "mixed_bfloat16"):
         mlkit.config.set_dtype_policy(policy)
         for name in NETS[:1] if machine.quick else NETS:
@@ -82,6 +123,8 @@ def steps(machine):
                     found[f"{name} {policy} {size}"] = _step(machine, model, pool, *map(ops.convert_to_tensor, batch))
                 except Exception as error:
                     found[f"{name} {policy} {size}"] = f"{type(error).__name__}: {error}"[:300]
+            if name == "mlp":
+                found[f"predict of one sample, {name} {policy}"] = {"us": 1e6 * timed(machine, model.predict_on_batch, x[:1])}
     mlkit.config.set_dtype_policy("float32")
     return found
 
@@ -112,7 +155,8 @@ def pytorch(machine):
         return {"left out": "PyTorch sees no GPU"}
     task = importlib.import_module("torch_nets").task
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    found, began = {"PyTorch": torch.__version__}, time.perf_counter()
+    found, began = machine.found, time.perf_counter()
+    found["PyTorch"] = torch.__version__
     for compiled in (False, True):
         for policy in ("float32", "mixed_bfloat16"):
             for name in ("mlp", "transformer") if compiled else NETS:

@@ -102,7 +102,9 @@ def copied_weights(net, modules, gap, has_bias=True):
     """(the kernel, the recurrent kernel and the bias of a net, their block, the three as they are read from the block)"""
     device = DoubleOfGpu(modules)
     network = Networks(device, CudnnOfDouble(gap)).find(net)
-    of_arrays = arrays_of({"tanh": "rnn"}.get(net.cell, net.cell), net.dtype, net.batch, net.time, net.features, net.units, has_bias)
+    of_arrays = arrays_of(
+        {"tanh": "rnn"}.get(net.cell, net.cell), net.dtype, net.batch, net.time, net.features, net.units, has_bias
+    )
     ours, xp = of_arrays[-3:], device.xp
     block = xp.asarray(np.full(network.layout.nbytes, 7, "uint8"))
     device.recurrent_weights.fill(network, block, *on_device(ours))

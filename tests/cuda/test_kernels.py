@@ -186,7 +186,13 @@ def reductions():
             yield name, [f(*shape)], dict(axes=axes, keepdims=False)
         yield "sum", [f(*shape, dtype="bfloat16", scale=0.1)], dict(axes=axes, keepdims=False)
         yield "argmax", [np.round(f(*shape))], dict(axis=axes[0])
-    apart = [((3, 5, 4), (0, 2)), ((2, 3, 4, 5, 2), (0, 2, 4)), ((2, 2, 2500), (0, 2)), ((40, 3, 50), (0, 2)), ((1, 3, 1, 4), (0, 2))]
+    apart = [
+        ((3, 5, 4), (0, 2)),
+        ((2, 3, 4, 5, 2), (0, 2, 4)),
+        ((2, 2, 2500), (0, 2)),
+        ((40, 3, 50), (0, 2)),
+        ((1, 3, 1, 4), (0, 2)),
+    ]
     for shape, axes in apart:
         for name in ("sum", "max"):
             yield name, [f(*shape)], dict(axes=axes, keepdims=name == "max")
@@ -230,6 +236,29 @@ def sortings():
             x = np.round(f(*shape, scale=9)).astype(dtype)
             yield "sort", [x], dict(axis=axis)
             yield "argsort", [x], dict(axis=axis)
+    for dtype in ("complex64", "complex128"):
+        x = (np.round(f(3, 40)) + 1j * np.round(f(3, 40, seed=1))).astype(dtype)
+        x[0, :4] = [complex(np.nan, 1), complex(2, np.nan), complex(np.nan, np.nan), complex(np.nan, -np.inf)]
+        x[1, :5] = [
+            complex(-3, np.nan),
+            complex(np.inf, -np.inf),
+            complex(-np.inf, np.inf),
+            complex(-0.0, 0.0),
+            complex(0.0, -0.0),
+        ]
+        for given in (x, x.T.copy(), (f(2, 1100) + 1j * np.round(f(2, 1100, seed=1))).astype(dtype)):
+            for name in ("sort", "argsort"):
+                yield name, [given], dict(axis=int(given.shape != x.T.shape))
+        for side in ("left", "right"):
+            yield "searchsorted", [np.sort(x.ravel()), x], dict(side=side)
+    for dtype in (*F, "int8", "uint64", "bool"):
+        x = np.round(f(3, 40)).astype(dtypes.as_numpy(dtype))
+        for side in ("left", "right"):
+            yield "searchsorted", [np.sort(x.ravel()[:100]), x], dict(side=side)
+            yield "searchsorted", [x.ravel()[:1], x[0]], dict(side=side)
+    line = np.array([-np.inf, -1, -0.0, 0.0, 2, np.inf, np.nan, np.nan], "float32")
+    for side in ("left", "right"):
+        yield "searchsorted", [line, np.array([[np.nan, 0.0, -0.0, np.inf], [-np.inf, 3, -2, 1]], "float32")], dict(side=side)
     for k in (1, 1100, 2100):
         yield "top_k_indices", [np.round(f(2, 2100, scale=9))], dict(k=k)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from tests.cuda import on_device
+from tests.cuda import on_device_checks as checks
 
 SCRIPT = pathlib.Path(__file__).with_name("on_device.py")
 
@@ -26,7 +27,7 @@ def test_all_parts_come_to_their_end(tmp_path):
     assert {name: found["error"] for name, found in parts.items() if "error" in found} == {}
     assert parts["several GPUs"]["SKIPPED"] == "it takes 2 GPUs, and there is 1"
     assert parts["samples"]["wrong"] == {}
-    assert parts["samples"]["run"] > 10
+    assert parts["samples"]["of"] == parts["samples"]["run"] > 10
     assert parts["captured"]["graph equals kernels to the bit"]
     assert parts["captured"]["largest difference to the CPU"] < 1e-4
     assert max(parts["statistics"]["largest difference, of the largest value"].values()) < 1e-4
@@ -51,4 +52,24 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(tmp_path):
 def test_a_part_has_a_process_of_its_own_which_its_limit_ends():
     options = argparse.Namespace(double=True, quick=True)
     assert on_device.run("versions", options, 60)["libraries"]
-    assert on_device.run("versions", options, 0.01) == {"error": "the process ended with -9 (its limit was 0 s)"}
+    assert on_device.run("versions", options, 0.01) == {"cut off": "its limit was 0 s"}
+
+
+def test_what_a_part_has_found_is_kept_when_it_is_cut_off(tmp_path):
+    found = checks.Found(tmp_path / "0.json")
+    for name in ("one", "two"):
+        found[name] = {"ms": 1.0}
+        assert json.loads((tmp_path / "0.json").read_text()) == found
+    assert list(tmp_path.iterdir()) == [tmp_path / "0.json"]
+
+
+def test_parts_leave_time_to_those_after_them():
+    assert sum(part.least for part in on_device.PARTS.values()) <= on_device.SECONDS
+    assert all(part.least <= part.seconds for part in on_device.PARTS.values())
+
+
+def test_wheels_that_cannot_be_installed_are_told_and_end_nothing(tmp_path):
+    assert on_device.install_wheels(tmp_path) is None
+    assert on_device.install_wheels(tmp_path / "none") is None
+    (tmp_path / "broken-1.0-py3-none-any.whl").write_bytes(b"no zip")
+    assert "broken-1.0" in on_device.install_wheels(tmp_path)

@@ -1,25 +1,38 @@
-"""Rows that put elements in order along an axis, and that find the largest: one launch for axes of up to 1024 elements, one more for each
-doubling."""
+"""Rows that put elements in order along an axis, find the largest, or places in a line that is in order.
+
+Ordering is one launch for axes of up to 1024 elements, and one more for each doubling.
+"""
 
 import math
 
 import numpy as np
 
-from mlkit.backends.native.cuda.row import FLOATS, KernelRow, number, stored
+from mlkit.backends.native.cuda.expressions import STORED
+from mlkit.backends.native.cuda.row import FLOATS, KernelRow, number
 from mlkit.core import dtypes
 
 _INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_KINDS = {
+    **{name: STORED[name] for name in (*FLOATS, *_INTEGERS)},
+    "complex64": "complex_of_floats",
+    "complex128": "complex_of_doubles",
+}
 _AT_ONCE = 1024  # elements that a block has
 
 
 def rows(device):
-    return [Sort(device), ArgSort(device), TopKIndices(device)]
+    return [Sort(device), ArgSort(device), TopKIndices(device), SearchSorted(device)]
+
+
+def _stored(array):
+    """C's type of the elements of an array."""
+    return _KINDS[dtypes.name_of(array.dtype)]
 
 
 class _Ordering(KernelRow):
     """Of an axis the elements or, where `values` is false, their places."""
 
-    parts, dtypes = ("sorting",), (*FLOATS, *_INTEGERS)
+    parts, dtypes = ("sorting",), tuple(_KINDS)
     values = descending = False
 
     def fits(self, x, **params):
@@ -48,7 +61,7 @@ class _Ordering(KernelRow):
         rows, width, runs, kept = self.runs(x, params)
         axis, _ = self.axis_and_kept(x, **params)
         keys, inner = _key(x), math.prod(x.shape[axis + 1 :])
-        kinds = [stored(x)[0], {4: "unsigned", 8: "unsigned long long"}[keys.itemsize], stored(y)[0]]
+        kinds = [_stored(x), {4: "unsigned", 8: "unsigned long long", 16: "wide_key"}[keys.itemsize], _stored(y)]
         now, then = self.buffers(outs[1], keys, _room(rows, width, runs, kept)) if runs > 1 else ((None, None),) * 2
         values, common = "true" if self.values else "false", dict(rows=rows, size=x.shape[axis], inner=inner, kept=kept)
         arguments = [
@@ -108,9 +121,24 @@ class TopKIndices(_Ordering):
         return k > 0 and super().fits(x)
 
 
+class SearchSorted(KernelRow):
+    name, parts, dtypes = "searchsorted", ("sorting",), tuple(_KINDS)
+
+    def fits(self, line, values, side):
+        return line.dtype == values.dtype and line.shape[0] < 2**31
+
+    def launch(self, args, outs, params):
+        (line, values), (y,) = args, outs
+        kind, n = _stored(line), values.size
+        arguments = [(f"{kind}*", "line", line), (f"{kind}*", "values", values), ("int*", "y", y)]
+        arguments += [*_sizes(dict(size=line.size, n=n)), ("int", "after", np.int32(params["side"] == "right"))]
+        self.start("search_sorted", [kind], arguments, max(1, min(-(-n // 256), self.device.most_blocks)))
+
+
 def _key(x):
-    """The dtype of NumPy that elements are compared in."""
-    return np.dtype("uint64" if dtypes.itemsize(dtypes.name_of(x.dtype)) == 8 else "uint32")
+    """A dtype of NumPy that is as wide as what elements are compared in."""
+    wide = {8: "uint64", 16: "complex128"}
+    return np.dtype(wide.get(dtypes.itemsize(dtypes.name_of(x.dtype)), "uint32"))
 
 
 def _room(rows, width, runs, kept):

@@ -190,6 +190,10 @@ class GpuPlans(Plans):
                 self._handle = self._cudnn.create_handle()
         return {"handle": self._handle}
 
+    def description(self):
+        """What cuDNN chooses engines by, as JSON: with it plans for this GPU can be made without one."""
+        return self._cudnn.create_device_properties(self._device.number).serialize()
+
     def replaced(self):
         self._device.epoch += 1  # programs are prepared anew
 

@@ -25,6 +25,51 @@ __device__ __forceinline__ unsigned ordered(unsigned short x) { return x; }
 __device__ __forceinline__ unsigned long long ordered(long long x) { return (unsigned long long)x ^ 0x8000000000000000ull; }
 __device__ __forceinline__ unsigned long long ordered(unsigned long long x) { return x; }
 
+// Complex numbers: by their real parts, then by the others; those with a NaN behind, first those whose real part is a number. That takes what
+// is above infinity in the upper half of a key.
+struct alignas(8) complex_of_floats { float real, imaginary; };
+struct alignas(16) complex_of_doubles { double real, imaginary; };
+struct alignas(16) wide_key {
+    unsigned long long high, low;
+    wide_key() = default;
+    __device__ __forceinline__ explicit wide_key(int n) : high(0), low(n) {}
+    __device__ __forceinline__ wide_key(unsigned long long high, unsigned long long low) : high(high), low(low) {}
+    __device__ __forceinline__ wide_key operator~() const { return {~high, ~low}; }
+    __device__ __forceinline__ bool operator==(const wide_key& b) const { return high == b.high && low == b.low; }
+    __device__ __forceinline__ bool operator<(const wide_key& b) const { return high < b.high || (high == b.high && low < b.low); }
+};
+template <class U, class C> __device__ __forceinline__ void ordered_parts(C x, U& high, U& low) {
+    bool a = is_nan(x.real), b = is_nan(x.imaginary);
+    high = a ? ~U(b ? 0 : 1) : b ? ~U(2) : ordered(x.real);
+    low = a && b ? U(0) : b ? ordered(x.real) : ordered(x.imaginary);
+}
+__device__ __forceinline__ unsigned long long ordered(complex_of_floats x) {
+    unsigned high, low;
+    ordered_parts(x, high, low);
+    return (unsigned long long)high << 32 | low;
+}
+__device__ __forceinline__ wide_key ordered(complex_of_doubles x) {
+    wide_key key;
+    ordered_parts(x, key.high, key.low);
+    return key;
+}
+
+// Where each value belongs in an ascending line: before equal elements or `after` them.
+template <class T> __device__ void search_sorted(const T* line, const T* values, int* y, long long size, long long n, bool after) {
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += step) {
+        auto key = ordered(load(values[i]));
+        long long low = 0, high = size;
+        while (low < high) {
+            long long middle = (low + high) / 2;
+            auto other = ordered(load(line[middle]));
+            if (other < key || (after && other == key)) low = middle + 1;
+            else high = middle;
+        }
+        y[i] = (int)low;
+    }
+}
+
 // What is wanted of the element that comes as number `rank`: its value, or where it was. y: (outer, kept, inner)
 template <bool VALUES, class T, class R>
 __device__ __forceinline__ void put_ordered(const T* x, R* y, long long row, long long rank, int place, long long size, long long inner, long long kept) {
