@@ -86,3 +86,28 @@ def test_non_max_suppression(threshold):
     assert ours.non_max_suppression(moved, scores, threshold, 20, "center_xywh").numpy().tolist() == found.tolist()
     with pytest.raises(ValueError, match="non_max_suppression"):
         ours.non_max_suppression(boxes, scores[1:], threshold, 2)
+
+
+def test_dicts_of_boxes_and_of_levels():
+    boxes = {"boxes": BOXES, "labels": np.zeros((2, 5))}
+    found = ours.convert_format(boxes, "xyxy", "xywh")
+    np.testing.assert_array_equal(found["boxes"], ours.convert_format(BOXES, "xyxy", "xywh"))
+    assert found["labels"] is boxes["labels"]
+    anchors = {"P3": BOXES[0], "P4": BOXES[1]}
+    deltas = {level: ours.encode_box_to_deltas(anchor, OTHERS[0], "xyxy", "xyxy") for level, anchor in anchors.items()}
+    decoded = ours.decode_deltas_to_boxes(anchors, deltas, "xyxy", "xyxy")
+    for level in anchors:
+        one = ours.decode_deltas_to_boxes(anchors[level], deltas[level], "xyxy", "xyxy")
+        np.testing.assert_array_equal(decoded[level], one)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"encoding_format": "xyxy"}, "must be 'center_xywh' or 'center_yxhw', but got 'xyxy'"),
+        ({"variance": [0.1, 0.2]}, "`variance` must hold 4 numbers"),
+    ],
+)
+def test_encodings_that_are_none(options, words):
+    with pytest.raises(ValueError, match=words):
+        ours.encode_box_to_deltas(BOXES, OTHERS, "xyxy", "xyxy", **options)
