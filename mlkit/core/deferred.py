@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import sys
 from typing import Any
 
 
@@ -25,7 +26,7 @@ class Deferred:
     """
 
     def __init__(self, name: str, missing: str | None = None):
-        self._name, self._missing = name, missing
+        self._name, self._missing, self._found = name, missing, None
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # what looks at objects in general does not ask for the module
@@ -33,8 +34,11 @@ class Deferred:
         return getattr(self._module(), attribute)
 
     def _module(self) -> Any:
+        if self._found is not None and self._found is sys.modules.get(self._name):  # to ask for it anew takes some microseconds
+            return self._found
         try:
-            return importlib.import_module(self._name)
+            self._found = importlib.import_module(self._name)
+            return self._found
         except ModuleNotFoundError as error:
             if self._missing is None or not self._name.startswith(error.name or self._name):
                 raise

@@ -31,6 +31,8 @@ def jpeg_pixels(path, color_mode: str, least: int | None) -> np.ndarray | None:
         if not usual or _is_turned(data):
             return None
         part = 1 if least is None else _part(min(height, width) // least)
+        if part == 1:
+            return simplejpeg.decode_jpeg(data, _COLORSPACES[color_mode])
         return simplejpeg.decode_jpeg(
             data, _COLORSPACES[color_mode], min_height=-(-height // part), min_width=-(-width // part), min_factor=1
         )

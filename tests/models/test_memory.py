@@ -41,6 +41,13 @@ def test_the_size_of_a_batch_is_as_good_as_a_batch():
     assert f"{report.peak / 1e6:.2f}" in str(report)
 
 
+def test_many_classes_need_little_more_than_their_probabilities():
+    model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(20_000, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    probabilities = 64 * 20_000 * 4
+    assert model.memory_report(np.ones((64, 4), "float32"), np.zeros(64, "int64")).arena <= 2.5 * probabilities
+
+
 def test_prediction_needs_less():
     model = net()
     assert model.memory_report(batch_size=64).optimizer == 0

@@ -108,9 +108,16 @@ def sparse_categorical_crossentropy(
     if from_logits:
         perm = _to_last(axis, output.ndim)
         return fused.softmax_cross_entropy(output if perm is None else transpose(output, perm=perm), target)[0]
-    log_p = _log_probabilities(to_single(output), axis)
-    hot = one_hot(target, output.shape[axis], axis=axis, dtype=log_p.dtype)
-    return cast(-sum_(hot * log_p, axes=(axis,), keepdims=False), output.dtype)
+    return cast(_of_class(to_single(output), target, axis), output.dtype)
+
+
+def _of_class(probabilities: Tensor, target: Tensor, axis: int) -> Tensor:
+    """-log(p[target]); logarithms of the other classes, of which there may be a hundred thousand, are not asked for."""
+    count = probabilities.shape[axis]
+    hot = one_hot(target, count, axis=axis, dtype="bool")
+    chosen, total = (sum_(p, axes=(axis,), keepdims=False) for p in (el.where(hot, probabilities, 0.0), probabilities))
+    known = el.and_(el.less_equal(0, target), el.less(target, count))
+    return el.where(known, -el.log(_inside(chosen / total)), 0.0)
 
 
 def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
