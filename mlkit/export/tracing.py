@@ -120,10 +120,15 @@ def _folded(graph: Graph) -> Graph:
 
 
 def with_sizes(graph: Graph, sizes: Mapping[Dim, Any]) -> Graph:
-    """The graph with these in place of sizes that are free in the parameters of calls."""
+    """The graph with these in place of sizes that are free in the parameters of calls, and of those within loops and branches."""
+
+    def known_part(n: Any) -> Any:
+        if type(n) is Graph:
+            return with_sizes(n, sizes)
+        return resolve(n, sizes) if type(n) is Dim else n
 
     def known(p: Any) -> Any:
-        return tree.map_structure(lambda n: resolve(n, sizes) if type(n) is Dim else n, p)
+        return tree.map_structure(known_part, p)
 
     calls = []
     for call in graph.calls:

@@ -18,11 +18,13 @@ def network(kind):
         return mlkit.Sequential(
             [mlkit.Input((7,), dtype="int32"), layers.Embedding(10, 8), layers.LSTM(5, return_sequences=True), layers.GRU(3)]
         )
+    if kind == "loop":  # whose steps cut up arrays of the batch
+        return mlkit.Sequential([mlkit.Input((5, 3)), layers.RNN(layers.LSTMCell(4))])
     a, b = mlkit.Input((6, 8)), mlkit.Input((6, 8))
     return mlkit.Model([a, b], [layers.MultiHeadAttention(2, 4)(a, b), layers.Add()([a, b])])
 
 
-@pytest.mark.parametrize("kind", ["images", "tokens", "two"])
+@pytest.mark.parametrize("kind", ["images", "tokens", "loop", "two"])
 def test_it_answers_as_the_model_for_any_batch(kind, tmp_path, capsys):
     model, path = network(kind), tmp_path / "m.stablehlo"
     model.export(path)

@@ -137,12 +137,13 @@ def _batch_norm_grad(
 ) -> tuple[Tensor, Tensor, Tensor]:
     dtype, g, x = x.dtype, _widened(g), _widened(x)
     inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
-    normal = (x - _along(mean, x, axes)) * inverse
+    centred = x - _along(mean, x, axes)
     d_offset = sum_(g, axes=axes, keepdims=True)
-    d_scale = sum_(g * normal, axes=axes, keepdims=True)
-    dx = inverse * (g - (d_offset + normal * d_scale) / size_operand(size_along(x, axes), x.dtype))
-    if scale is not None:
-        dx = dx * _along(scale, x, axes)
+    d_scale = sum_(g * centred, axes=axes, keepdims=True) * inverse
+    # what is the same for all elements of a channel is multiplied before it meets them: XLA would not
+    factor = inverse if scale is None else inverse * _along(scale, x, axes)
+    count = size_operand(size_along(x, axes), x.dtype)
+    dx = factor * (g - d_offset / count - centred * (inverse * d_scale / count))
     return el.cast(dx, dtype=dtype), reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
 
 
