@@ -19,6 +19,8 @@ from mlkit.serving.metrics import Metrics
 log = logging.getLogger("mlkit.serving")
 _STOP = None  # in the queue: nothing comes behind it
 _LONG = 0.005  # seconds of the processor: what has taken them once is not quick
+_HELD_UP = 0.01  # seconds: what has taken them has waited, for weights that somebody trains, say, or for the processor
+_PAUSE = 1.0  # seconds until it is worth trying again
 
 
 class Retired(Exception):
@@ -67,6 +69,7 @@ class Version:
         self._admitted: set[object] = set()  # its changes are atomic, whatever threads make them
         self._running = 0
         self._free = threading.Lock()  # held by whoever runs the model
+        self._held_up_until = 0.0
         self._lock, self._closed = threading.Lock(), False
         self._settled = threading.Event()  # it is loaded, or has failed
         self._thread = threading.Thread(target=self._main, name=f"mlkit-{name}-{number}", daemon=True)
@@ -118,18 +121,22 @@ class Version:
             Retired: See there.
             RequestError: The model does not take the rows, or they are late.
         """
-        batches = self._batches
-        if job.rows > batches.quick_rows or len(self._admitted) > 1 or not self._free.acquire(blocking=False):
+        batches, began = self._batches, time.monotonic()
+        if job.rows > batches.quick_rows or len(self._admitted) > 1 or began < self._held_up_until:
+            return None
+        if not self._free.acquire(blocking=False):
             return None
         try:
             if self._closed:
                 raise Retired
-            if job.deadline < time.monotonic():
+            if job.deadline < began:
                 raise too_late()
             used = time.thread_time()
             (result,) = self._results(batches, [job])
             if time.thread_time() - used > _LONG:
                 batches.quick_rows = 0
+            elif (ended := time.monotonic()) - began > _HELD_UP:
+                self._held_up_until = ended + _PAUSE
         finally:
             self._free.release()
         if isinstance(result, Exception):

@@ -37,6 +37,7 @@ def test_a_quick_model_answers_who_is_alone_in_the_event_loop(monkeypatch):
     with slow_client(monkeypatch, quick=True, max_batch_size=4) as (asked, runner):
         version, threads, run = asked.app.store.entries["slow"].current, [], runner.run
         monkeypatch.setattr(runner, "run", lambda arrays: threads.append(threading.current_thread()) or run(arrays))
+        monkeypatch.setattr("mlkit.serving.version._HELD_UP", 60.0)  # a busy machine
         loop, own = asked._thread, version._thread
         assert [send(asked, n).result(10).json["predictions"][0][0] for n in (1, 2)] == [2, 4]
         assert threads == [loop, loop]
@@ -84,6 +85,21 @@ def test_what_has_once_taken_long_is_not_quick(monkeypatch):
         monkeypatch.setattr(runner, "run", long)
         assert send(asked, 1).result(10).status == 200
         assert version._batches.quick_rows == 0
+
+
+def test_what_has_waited_runs_in_its_thread_for_a_while(monkeypatch):
+    with slow_client(monkeypatch, quick=True) as (asked, runner):
+        run, version, threads = runner.run, asked.app.store.entries["slow"].current, []
+        monkeypatch.setattr(
+            runner, "run", lambda arrays: time.sleep(0.02) or threads.append(threading.current_thread()) or run(arrays)
+        )
+        for n in (1, 2):
+            assert send(asked, n).result(10).status == 200
+        assert threads == [asked._thread, version._thread]
+        assert version._batches.quick_rows == 32
+        version._held_up_until = 0.0
+        assert send(asked, 3).result(10).status == 200
+        assert threads[2:] == [asked._thread]
 
 
 def test_a_request_alone_that_is_late_or_comes_to_a_retired_version(monkeypatch):
