@@ -125,15 +125,15 @@ def _in_bfloat16(table, row, machine):
 
 def first_steps(machine):
     """Three steps of networks: losses and weights as on the CPU, so the gradients are."""
-    three_steps = importlib.import_module("tests.cuda.test_steps").three_steps
+    steps_of = importlib.import_module("tests.cuda.test_steps").first_steps
 
     mlkit.config.set_float32("exact")
     found = machine.found
     for policy in ("float32", "mixed_bfloat16"):
         mlkit.config.set_dtype_policy(policy)
         for name in ("mlp",) if machine.quick else ("mlp", "convnet", "lstm", "cifar_resnet", "transformer"):
-            wanted, weights = three_steps(name, machine.reference, machine.use)
-            losses, own = three_steps(name, machine.gpu, machine.use)
+            wanted, weights = steps_of(name, machine.reference, machine.use)
+            losses, own = steps_of(name, machine.gpu, machine.use)
             found[f"{name} {policy}"] = {
                 "losses": losses, "on the CPU": wanted,
                 "largest difference of a weight": float(max(np.abs(a - b).max() for a, b in zip(own, weights))),

@@ -1,6 +1,7 @@
 """Training steps of the networks that are measured, on a GPU that is not there: as on the CPU, without a wait, with few launches."""
 
 import collections
+import datetime
 import pathlib
 import re
 import sys
@@ -26,15 +27,20 @@ LAUNCHES = {
 READS = re.compile(r"(get|bool) at .*cuda/(backend|doubts)\.py:\d+")  # of a result, and whether indices were in range
 
 
-def three_steps(name, backend, use):
-    """(losses, weights, what the last step asked of the device)"""
+# Deep networks, of which each day has one: they take seconds here.
+IN_TURN = ("cifar_resnet", "transformer", "finetune", "mobilenetv2")
+TODAY = IN_TURN[datetime.date.today().toordinal() % len(IN_TURN)]
+
+
+def first_steps(name, backend, use, count=3):
+    """(losses, weights)"""
     use(backend)
     mlkit.utils.set_random_seed(0)
     model, x, y, compiled = getattr(workloads, name)(mlkit)
     x, y = x[:2], y[:2]
     model.compile(**compiled)
     losses = []
-    for _ in range(3):
+    for _ in range(count):
         fake_cupy.counts.clear()
         losses.append(model.train_on_batch(x, y, return_dict=True)["loss"])
     return losses, [w.numpy() for w in model.weights]
@@ -44,12 +50,28 @@ def three_steps(name, backend, use):
 @pytest.mark.parametrize("name", ["mlp", "convnet", "lstm"])
 def test_as_on_the_cpu(name, policy, gpu, reference, use):
     mlkit.config.set_dtype_policy(policy)
-    wanted, weights = three_steps(name, reference, use)
-    losses, found = three_steps(name, gpu, use)
+    wanted, weights = first_steps(name, reference, use)
+    losses, found = first_steps(name, gpu, use)
     tolerance = 1e-5 if policy == "float32" else 2e-2
     np.testing.assert_allclose(losses, wanted, rtol=tolerance)
     for a, b in zip(found, weights):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("policy", ["float64", "float32", "mixed_bfloat16"])
+def test_a_deep_network_as_on_the_cpu(policy, gpu, reference, use):
+    """Where statistics are those of two images, what single precision rounds grows: double is compared after a step too."""
+    mlkit.config.set_dtype_policy(policy)
+    count = 2 if policy == "float64" else 1
+    wanted, weights = first_steps(TODAY, reference, use, count)
+    losses, found = first_steps(TODAY, gpu, use, count)
+    if policy == "float64":
+        np.testing.assert_allclose(losses, wanted, rtol=1e-9)
+        for a, b in zip(found, weights):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+    else:
+        assert losses == pytest.approx(wanted, rel=1e-5 if policy == "float32" else 2e-2)
+        assert all(np.isfinite(w).all() for w in found)
 
 
 @pytest.mark.parametrize("policy", LAUNCHES)
@@ -59,7 +81,7 @@ def test_a_step_waits_for_nothing_but_what_is_read(name, policy, gpu, use, monke
     programs, compile = [], gpu.compile
     monkeypatch.setattr(debug, "CAPTURE", False)  # or the launches were those of a graph
     monkeypatch.setattr(gpu, "compile", lambda *args, **kwargs: programs.append(compile(*args, **kwargs)) or programs[-1])
-    three_steps(name, gpu, use)
+    first_steps(name, gpu, use)
     assert [w for w in fake_cupy.counts.waits if not READS.match(w)] == []
     assert fake_cupy.counts.uploads == 2  # the batch
     plan = max((p.plan for p in programs), key=lambda plan: len(plan.choices))
