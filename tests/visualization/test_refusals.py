@@ -8,6 +8,7 @@ import pytest
 import mlkit
 from mlkit import layers
 from mlkit import visualization as look
+from mlkit.pictures.picture import Picture
 from mlkit.visualization.cleaning import ToClean
 
 P = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
@@ -113,3 +114,13 @@ def test_suspects_in_all_forms(tmp_path):
         found.save(tmp_path / name)
         assert (tmp_path / name).stat().st_size > 100 or name == "s.csv"
     assert (tmp_path / "s.csv").read_text().splitlines()[1] == "1.jpg,a,b,0.9000,"
+
+
+def test_pictures_that_do_not_fit_or_draw_nothing():
+    with pytest.raises(ValueError, match=r"must be \(x, y\), arrays of one length, but has shapes \(2,\) and \(3,\)"):
+        look.LineChart({"a": ([1, 2], [1, 2, 3])})
+    with pytest.raises(ValueError, match="Gallery: 2 images, but 1 captions"):
+        look.Gallery([np.zeros((4, 4, 3))] * 2, ["one"])
+    with pytest.raises(NotImplementedError, match=r"Picture must define html\(self\)"):
+        Picture().html()
+    assert repr(look.LineChart({"a": ([1], [1])}, "Loss")) == "<LineChart 'Loss'>"
