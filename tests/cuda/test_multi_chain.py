@@ -172,6 +172,20 @@ def test_all_updates_are_one_launch_with_clipped_gradients_and_casts(policy, opt
     assert sorted(weights) == ([] if policy == "float32" else [(3,), (4, 8), (8,), (8, 3)])  # not those of the normalization
 
 
+@pytest.mark.parametrize("name", ["Ftrl", "Adafactor", "Lion", "Nadam", "Lamb", "RMSprop", "Muon"])
+def test_updates_of_any_optimizer_are_as_on_the_cpu(name, gpu, reference, use):
+    """Some of their chains have results that nobody reads."""
+    found = []
+    for backend in (reference, gpu):
+        use(backend)
+        model, x, y = model_of()
+        model.compile(getattr(mlkit.optimizers, name)(0.01, use_ema=True, ema_overwrite_frequency=2), "mse")
+        losses = [model.train_on_batch(x, y) for _ in range(4)]
+        found.append([np.array(losses), *(w.numpy() for w in model.weights)])
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_copies_of_weights_are_those_of_the_weights_that_count(gpu, reference, use):
     """Set, loaded, restored or changed by another program, weights are cast anew."""
     mlkit.config.set_dtype_policy("mixed_bfloat16")

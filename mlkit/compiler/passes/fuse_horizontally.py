@@ -61,7 +61,7 @@ class _Parts:
                 continue
             for p in {maker[id(a)] for a in self.calls[i].inputs if id(a) in maker} - gone:
                 outs = self.calls[p].outs
-                if self._fits(p, i) and all(users[id(v)] == {i} and id(v) not in returned for v in outs):
+                if self._fits(p, i) and all(users.get(id(v), set()) <= {i} and id(v) not in returned for v in outs):
                     self._take_in(i, p, i)
                     gone.add(p)
             for u in sorted({u for v in self.calls[i].outs for u in users.get(id(v), ())} - gone):
