@@ -91,7 +91,7 @@ THRESHOLDS = {
     ),
     # kernels of oneDNN
     "matmul_laid_out": Threshold(
-        16, "rows", "that make it worth while to lay out the other matrix anew", "`matmul` of oneDNN 3.2 is as fast as BLAS"
+        512, "rows", "that make it worth while to lay out the other matrix anew", "`matmul` of oneDNN 3.2 is as fast as BLAS"
     ),
     "conv_in_blocks": Threshold(4, "channels", "of an image: those of fewer have kernels of their own", _BLOCKS),
     "resample_gradient": Threshold(
