@@ -134,8 +134,8 @@ def _sees_constant(call: Call, choice: Choice) -> bool:
 
 class Plan:
     """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with what
-    the caller passed (or, own_outputs, with any input or constant); overwrites: numbers of inputs whose memory an output takes
-    over; workspaces: number of a call -> its Storage.
+    the caller passed (or, own_outputs, with any input, constant or output before them); overwrites: numbers of inputs whose
+    memory an output takes over; workspaces: number of a call -> its Storage.
 
     choose(call, operand): the Choice for a call; ``operand(x)`` gives the Operand for one of its arguments or results.
     """
@@ -221,6 +221,7 @@ class Plan:
         """What is returned lives in memory of its own, to the end and beyond."""
         graph, self.copies = self.graph, set()
         borrowed = {id(v) for v in graph.inputs[: len(graph.inputs) - graph.state]}  # the caller's, who may write there later
+        returned: set[int] = set()  # ids of Storages
         for i, v in enumerate(graph.outputs):
             if type(v) is not Value:
                 if own and hasattr(v, "shape"):
@@ -232,6 +233,9 @@ class Plan:
                 storage.kind = "fresh"
             elif (storage.kind in ("input", "constant") and own) or id(storage.owner) in borrowed:
                 self.copies.add(i)
+            if own and id(storage) in returned:
+                self.copies.add(i)
+            returned.add(id(storage))
 
     # ---- how much memory that is -------------------------------------------------------------------------------------
 

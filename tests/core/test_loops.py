@@ -1,5 +1,6 @@
 """Loops in programs: scans split into what needs the loop and what does not, and bodies bound to memory once."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -87,6 +88,14 @@ def test_what_is_carried(name, reverse):
     same(f, *args)
     if name != "one that is a slice":  # of what a loop forgets it has gradients of zeros, and none op by op
         same(lambda *a: slopes(f, *a), *args, tolerance=2e-5)
+
+
+def test_what_a_body_gives_twice_has_memory_of_its_own_each_time():
+    """Who asked for the loop may write into one of its results."""
+    graph = mlkit.function(lambda c: (c * 2.0, c * 2.0, ops.reshape(c * 2.0, (4, 1)))).program(H).graph
+    found = get_backend("native").compile(graph, inner=True)([np.ones(4, "float32")])
+    assert [a.shape for a in found] == [(4,), (4,), (4, 1)]
+    assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(found, 2))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "bool", "float64", "float16", "bfloat16"])
