@@ -4,6 +4,7 @@ import functools
 
 from mlkit.compiler.chain import Chain
 from mlkit.compiler.passes.simplify import simplify
+from mlkit.core.dtypes import name_of
 from mlkit.core.graph import Graph
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
@@ -34,7 +35,7 @@ class _Update:
 
 def as_chain(op, args, params):
     """The Chain of an update of these arguments, or of others of their kinds."""
-    kinds = tuple((tuple(a.shape) == tuple(args[0].shape), str(a.dtype)) for a in args)
+    kinds = tuple((tuple(a.shape) == tuple(args[0].shape), name_of(a.dtype)) for a in args)
     return _chain(op, kinds, tuple(params.items()))
 
 

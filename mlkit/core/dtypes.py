@@ -97,11 +97,11 @@ def itemsize(name: str) -> int:
     return as_numpy(name).itemsize
 
 
-_NAMES = {np.dtype(n): n for n in ALL if n != "bfloat16"}
+_NAMES = {**{n: n for n in ALL}, **{np.dtype(n): n for n in ALL if n != "bfloat16"}}
 
 
 def name_of(dtype: Any) -> str:
-    """The name of a NumPy dtype object (the inverse of `as_numpy`), fast."""
+    """The name of a NumPy dtype object (the inverse of `as_numpy`), or a name itself, fast: NumPy makes it anew each time."""
     name = _NAMES.get(dtype)
     if name is None:
         name = np.dtype(dtype).name

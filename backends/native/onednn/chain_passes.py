@@ -16,6 +16,7 @@ Left out is what does not treat NaN and denormal numbers as NumPy does: maximum,
 products that it is fused with, makes 0 of NaN.)
 """
 
+import functools
 import math
 
 from mlkit.backends.native.onednn import constants as c
@@ -108,7 +109,8 @@ def _is_nothing(beta):
     return beta == 0.0 and math.copysign(1.0, beta) < 0
 
 
-def can_cover(chain, masks=()):
+@functools.lru_cache(256)  # asked in each eager update
+def can_cover(chain, masks=frozenset()):
     """Whether all steps of a chain can be parts of passes. masks: numbers of the values that are bool."""
     return all(is_known(op, args, params, masks) for op, args, params in chain.steps)
 

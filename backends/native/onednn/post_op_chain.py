@@ -12,6 +12,7 @@ from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.backends.native.tiled_chain import fold_axes, with_rounded_numbers
+from mlkit.core.dtypes import name_of
 from mlkit.core.machine import threshold
 from mlkit.core.spec import Spec, size_of
 from mlkit.primitives.elementwise import cast
@@ -46,8 +47,7 @@ class Chain(Row):
     exact = (*FLOATS, "bool")
 
     def fits(self, *xs, chain):
-        masks = {i for i, x in enumerate(xs) if str(x.dtype) == "bool"}
-        return can_cover(chain, masks)
+        return can_cover(chain, frozenset(i for i, x in enumerate(xs) if name_of(x.dtype) == "bool"))
 
     def gains_alone(self, call):
         """Whether a call gains by being a chain of its own: it is large, and oneDNN runs it on all threads."""
