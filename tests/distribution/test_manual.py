@@ -151,7 +151,10 @@ def run_stage(spark, command, given, use_gpu):
     return found
 
 
-@pytest.mark.parametrize("use_gpu, seen", [(True, ["0 3,5 None", "1 3,5 None"]), (False, ["0 7 cpu", "1 7 cpu"])])
+@pytest.mark.parametrize(
+    "use_gpu, seen",
+    [(True, ["0 3,5 None", "1 3,5 None"]), pytest.param(False, ["0 7 cpu", "1 7 cpu"], marks=pytest.mark.slow)],
+)
 def test_ranks_see_the_gpus_that_spark_has_given_to_the_tasks_of_their_host(spark, tmp_path, monkeypatch, use_gpu, seen):
     pytest.importorskip("mpi4py", reason="processes exchange arrays by mpi4py")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")  # of the driver
@@ -170,6 +173,7 @@ def test_tasks_without_a_gpu_are_named_before_anything_starts(spark):
         assert "Spark has given no GPU to task 1 on 127.0.0.1" in str(error)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_to_compute_on_a_gpu_says_why_it_does_not(spark):
     pytest.importorskip("mpi4py", reason="processes exchange arrays by mpi4py")
     errors = run_stage(spark, ["script.py"], ["3", "5"], True)
