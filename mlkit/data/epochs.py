@@ -57,6 +57,15 @@ class EpochIterator:
         """Batches an epoch, or None while unknown."""
         return self.steps_per_epoch or self.adapter.num_batches or self._seen
 
+    def sizes(self) -> dict[str, int | None]:
+        """What is known of the size of the data, by names for messages."""
+        adapter = self.adapter
+        return {
+            "the number of samples": getattr(adapter, "num_samples", None),
+            "the batch size": adapter.batch_size,
+            "the number of batches": self.steps_per_epoch or adapter.num_batches,
+        }
+
     def get_state(self):
         """Where the next batch lies: the number of the pass, how many batches of it and of the epoch have been given out, and its
         order."""

@@ -12,7 +12,7 @@ from mlkit.core.communicator import Communicator
 from mlkit.core.state import state
 
 
-def require_equal(communicator: Communicator, model: Any) -> None:
+def require_equal_models(communicator: Communicator, model: Any) -> None:
     """Raise RuntimeError, on all ranks, unless versions, settings and the variables of a model are the same everywhere."""
     facts = {
         "Python": platform.python_version(),
@@ -24,14 +24,20 @@ def require_equal(communicator: Communicator, model: Any) -> None:
         "the number of variables": len(model.variables),
         **{f"variable {k}": f"{v.name} {v.dtype}{list(v.shape)}" for k, v in enumerate(model.variables)},
     }
-    every = communicator.all_gather_values(facts, "versions and shapes of weights")
+    require_equal(communicator, facts, "train the same model", "in the same environment")
+
+
+def require_equal(communicator: Communicator, facts: dict[str, Any], what: str, where: str) -> None:
+    """Raise RuntimeError, on all ranks, unless these facts, by name, are the same everywhere. what: that they would not do otherwise;
+    where: how all are to run the same script."""
+    every = communicator.all_gather_values(facts, f"whether all ranks {what}")
     for name in every[0]:
         found = [other.get(name) for other in every]
         if any(value != found[0] for value in found):
             odd = next(r for r, value in enumerate(found) if value != found[0])
             raise RuntimeError(
-                f"The ranks do not train the same model: {name} is {found[0]} on rank 0 and {found[odd]} on rank {odd}. All must run "
-                "the same script, without parts that depend on the rank, in the same environment."
+                f"The ranks do not {what}: {name} is {found[0]} on rank 0 and {found[odd]} on rank {odd}. All must run "
+                f"the same script, without parts that depend on the rank, {where}."
             )
 
 

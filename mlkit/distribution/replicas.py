@@ -18,7 +18,7 @@ from mlkit.core import dtypes, tree
 from mlkit.core.communicator import Communicator
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
-from mlkit.distribution.agreement import broadcast_variables, require_equal, require_equal_calls
+from mlkit.distribution.agreement import broadcast_variables, require_equal, require_equal_calls, require_equal_models
 from mlkit.distribution.buckets import in_buckets
 from mlkit.distribution.last_step import LastStep
 from mlkit.ops.gradients import custom_gradient
@@ -212,9 +212,15 @@ class Replicas:
 
     def check(self, model: Any) -> None:
         """Before the first step: all ranks have the same program and model; its variables get the values of rank 0."""
-        require_equal(self.communicator, model)
+        require_equal_models(self.communicator, model)
         optimizer = model.optimizer.variables if model.optimizer is not None else []
         broadcast_variables(self.communicator, [*model.variables, *optimizer])
+
+    def check_loop(self, arguments: dict[str, Any], data: dict[str, Any]) -> None:
+        """Before a loop over data: all ranks have its arguments, by name, and data of the same size, unless each has its own."""
+        facts = {**arguments, **(data if self.shards else {})}
+        where = "with the same data (or with data of their own, and DataParallel(auto_shard_dataset=False))"
+        require_equal(self.communicator, facts, "go through the same data", where)
 
     def check_calls(self, graph: Any) -> None:
         """Raise RuntimeError on all ranks unless all have traced the same calls."""

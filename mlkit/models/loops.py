@@ -41,6 +41,7 @@ def run_epochs(
     try:
         callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
         resumed = run_state.begin(model, run)
+        require_equal_loops(batches, epochs=epochs, initial_epoch=model._initial_epoch, validates=validation is not None)
         for epoch in range(model._initial_epoch, 0 if model.stop_training else epochs):
             run.epoch = epoch
             model.reset_metrics()
@@ -96,6 +97,7 @@ def run_epoch(
 def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackList") -> Any:
     """The predictions for all batches as NumPy arrays."""
     callbacks.on_predict_begin()
+    require_equal_loops(batches)
     outputs = Gathered(batches.num_batches)
     epoch = batches.epoch(0)
     try:
@@ -179,6 +181,14 @@ def _of_all_ranks(batches: Iterator[Any]) -> Iterator[Any]:
     """The batches, as long as all processes that train together have some."""
     group = replicas()
     return batches if group is None else group.together(batches)
+
+
+def require_equal_loops(batches: data.EpochIterator, **arguments: Any) -> None:
+    """Raise RuntimeError, on all processes that train together, unless they are about to run a loop with the same arguments over data
+    of the same size: else some would wait for others that have ended, or add up parts of different batches."""
+    group = replicas()
+    if group is not None:
+        group.check_loop({f"`{name}`": value for name, value in arguments.items()}, batches.sizes())
 
 
 class _Group:

@@ -293,6 +293,7 @@ class Trainer:
         self.stop_evaluating = False
         self.reset_metrics()
         callbacks.on_test_begin()
+        loops.require_equal_loops(batches)
         logs = loops.run_epoch(self, "test", batches.epoch(0), callbacks)
         callbacks.on_test_end(logs)
         if return_dict:

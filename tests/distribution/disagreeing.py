@@ -39,6 +39,19 @@ with raising("The ranks do not train the same model: the number of variables"):
     fitted(extra=[layers.Dropout(0.5)] * rank)
 with raising("The ranks would not compute the same: call"):
     fitted(activation="relu" if rank == 0 else "tanh")
+with raising("do not go through the same data: the number of samples is 8 on rank 0 and 9 on rank 1"):
+    fitted(batch=8 + rank)
+model, x = fitted(), np.ones((8, 4))
+with raising("`epochs` is 1 on rank 0 and 2 on rank 1"):
+    model.fit(x, x[:, :1], epochs=1 + rank, verbose=0, check=False)
+with raising("`initial_epoch` is 0 on rank 0 and 1 on rank 1"):
+    model.fit(x, x[:, :1], epochs=3, initial_epoch=rank, verbose=0, check=False)
+with raising("`validates` is True on rank 0 and False on rank 1"):
+    model.fit(x, x[:, :1], validation_data=None if rank else (x, x[:, :1]), verbose=0, check=False)
+with raising("the batch size is 2 on rank 0 and 3 on rank 1"):
+    model.predict(x, batch_size=2 + rank, verbose=0)
+with raising("the number of batches is 1 on rank 0 and 2 on rank 1"):
+    model.evaluate(x, x[:, :1], batch_size=4, steps=1 + rank, verbose=0)
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     model = fitted(batch=1)
