@@ -85,9 +85,9 @@ class LineChart(Picture):
     def draw(self, figure):
         axes = figure.add_subplot()
         for label, (x, y) in self.lines.items():
-            axes.plot(x, y, marker="o" if len(x) == 1 else None, label=in_figure(label))
+            axes.plot(x, y, marker="o" if len(x) == 1 else None, label=_in_legend(label))
         for label, x in self.marks.items():
-            axes.axvline(x, color="gray", linestyle="--", label=in_figure(label))
+            axes.axvline(x, color="gray", linestyle="--", label=_in_legend(label))
         axes.set(title=in_figure(self.title, 60), xlabel=in_figure(self.x_label, 40), ylabel=in_figure(self.y_label, 40))
         axes.set_xscale("log" if self.log_x else "linear")
         if self._counts() and not self.log_x:
@@ -132,6 +132,12 @@ def _finite(x, y):
         raise ValueError(f"LineChart: a line must be (x, y), arrays of one length, but has shapes {x.shape} and {y.shape}.")
     good = np.isfinite(x) & np.isfinite(y)
     return x[good], y[good]
+
+
+def _in_legend(label):
+    """A label as a figure has it: matplotlib leaves out those that begin with an underscore, and empty ones."""
+    text = in_figure(label)
+    return text if text and not text.startswith("_") else f" {text}"
 
 
 def _cycled(count):

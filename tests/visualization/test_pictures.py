@@ -23,6 +23,8 @@ def every_picture():
         "chart": look.LineChart({"a < b": ([0, 1], [3, 4])}, "A & B"),
         "one point": look.LineChart({"a": ([1], [0.5])}),
         "nothing": look.LineChart({"a": ([], [])}),
+        "odd labels": look.LineChart({"_a": ([1], [2]), "": ([1, 2], [3, 4])}, marks={"_m": 1.5}),
+        "marks alone": look.LineChart({}, marks={"<b>": 3}),
         "search": search.plot(),
         "curves": look.learning_curves(HISTORY, head_epochs=1),
         "matrix": look.confusion_matrix([0, 1, 1], [0, 1, 0], ["<cat>", "dog"]),
