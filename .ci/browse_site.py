@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playw
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CONTRAST = 4.5  # of text to its ground, by WCAG 2 AA
 NO_BROWSER = 3
-SECONDS = 60  # for a page to load
+SECONDS = 180  # for a page to load, on a busy machine
 
 _CONTRAST = """() => {
     const channel = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
