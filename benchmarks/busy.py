@@ -183,7 +183,7 @@ def table(kept):
         cells = compared(*figures["idle"], TARGETS)
         beside = compared(*figures["loaded"], keys=("wall_ms",))
         lines.append(report.row(net, *cells, *beside, f"{ours:.1f} / {theirs:.1f} = {ratio}"))
-    return f"{kept['about']}\n\n" + "\n".join(lines)
+    return f"{report.runs(kept['nets'])}\n\n" + "\n".join(lines)
 
 
 def about(given):
@@ -205,13 +205,12 @@ def main():
     if given.library:
         measure(given.library, given.nets[0])
         return
-    found = dict(about=about(given), nets={})
+    kept, began = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}, about(given)
+    nets = kept.setdefault(given.kind, {"nets": {}})["nets"]
     for net in given.nets:
-        found["nets"][net] = measured(net, given)
-        print(table({**found, "nets": {net: found["nets"][net]}}).splitlines()[-1], flush=True)
+        nets[net] = dict(about=began, **measured(net, given))
+        print(table({"nets": {net: nets[net]}}).splitlines()[-1], flush=True)
     if given.write:
-        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        kept[given.kind] = found
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
         report.replace_between(*BETWEEN, "\n\n".join([WHAT, *map(table, kept.values())]))
 

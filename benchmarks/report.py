@@ -123,7 +123,7 @@ def floor_cells(own, gflops):
 def write_page(results):
     """Put the tables of all kinds of processor between the two marker comments of the page."""
     parts = []
-    for kept in results.values():
+    for kept in (k for k in results.values() if k["workloads"]):
         tables = f"{ratio_table(kept['workloads'])}\n\n{time_table(kept['workloads'])}"
         parts.append(f"{kept['about']}\n\n{tables}")
     text = "\n\n".join(parts)

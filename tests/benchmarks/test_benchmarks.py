@@ -205,6 +205,15 @@ def test_photos_and_loops_are_compared_with_peers(script):
     assert loops.table(kept).splitlines()[2] == "| scan | 4 / 1 = 4.00 | 4 / 4 = 1.00 | 1 / 1 = **1.00** | 4 |"
 
 
+def test_small_networks_tell_when_each_was_measured(script):
+    busy = script("busy")
+    one = dict(first_s=1.0, first_cpu_s=1.0, wall_ms=1.0, cpu_ms=1.0)
+    net = lambda about: dict(about=about, idle=[one, {**one, "wall_ms": 2.0}], loaded=[{**one, "wall_ms": 3.0}, one])
+    text = busy.table({"nets": {"10 dense": net("today"), "mlp": net("before")}})
+    assert text.startswith("today (10 dense)\n\nbefore (mlp)\n\n| network |")
+    assert "| mlp | 1 / 2 = **0.50** | 1 / 1 = 1.00 | 1 / 1 = 1.00 | 3 / 1 = 3.00 | 3.0 / 0.5 = 6.00 |" in text
+
+
 def test_runs_are_told_once(script):
     parts = {"a": {"about": "today"}, "b": {"about": "today"}, "c": {"about": "before"}}
     assert script("report").runs(parts) == "today (a, b)\n\nbefore (c)"
