@@ -26,7 +26,8 @@ class Deferred:
     """
 
     def __init__(self, name: str, missing: str | None = None):
-        self._name, self._missing, self._found = name, missing, None
+        self._name, self._missing = name, missing
+        self._found: Any = None
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # what looks at objects in general does not ask for the module

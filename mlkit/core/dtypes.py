@@ -97,7 +97,7 @@ def itemsize(name: str) -> int:
     return as_numpy(name).itemsize
 
 
-_NAMES = {**{n: n for n in ALL}, **{np.dtype(n): n for n in ALL if n != "bfloat16"}}
+_NAMES: dict[Any, str] = {**{n: n for n in ALL}, **{np.dtype(n): n for n in ALL if n != "bfloat16"}}
 
 
 def name_of(dtype: Any) -> str:
