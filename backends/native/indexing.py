@@ -16,12 +16,12 @@ def make(xp):
 
     def take(x, index, axis):
         n = x.shape[axis]
-        return xp.take(x, device.indices(index, -n, n, f"take: an index is out of range for size {n}."), axis)
+        return xp.take(x, device.indices(index, 0, n, f"take: an index is out of range for size {n}."), axis)
 
     def take_along_axis(x, index, axis):
         lead = [max(a, b) if min(a, b) == 1 else a for a, b in zip(x.shape, index.shape)]
         n = x.shape[axis]
-        index = device.indices(index, -n, n, f"take_along_axis: an index is out of range for size {n}.")
+        index = device.indices(index, 0, n, f"take_along_axis: an index is out of range for size {n}.")
         shape = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(lead))
         wide = tuple(index.shape[axis] if i == axis else n for i, n in enumerate(lead))
         return xp.take_along_axis(xp.broadcast_to(x, shape), xp.broadcast_to(index, wide), axis)

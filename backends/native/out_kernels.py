@@ -40,7 +40,7 @@ def make(xp):
 
     def take(x, index, axis, out):
         n = x.shape[axis]
-        xp.take(x, device.indices(index, -n, n, f"take: an index is out of range for size {n}."), axis, out=out, **unchecked)
+        xp.take(x, device.indices(index, 0, n, f"take: an index is out of range for size {n}."), axis, out=out, **unchecked)
 
     return dict(
         full=(_any, full),

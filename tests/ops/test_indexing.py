@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+import mlkit
 from mlkit import ops
 from mlkit.core.spec import Dim, Spec, resolve
 from mlkit.core.tensor import Tensor
@@ -64,3 +65,21 @@ def test_whole_axis_keeps_its_unknown_size():
 def test_mask_of_wrong_size():
     with pytest.raises(IndexError, match="truth array of size 2 for an axis of size 3"):
         ops.get_item(np.zeros(3), np.array([True, False]))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("wrong", [4, 7, -5, -8, -9])
+@pytest.mark.parametrize("pick", [
+    lambda x, i: ops.take(x, i, axis=0),
+    lambda x, i: ops.take(x, i[None], axis=0),
+    lambda x, i: ops.take_along_axis(x, i[None, None] * ops.ones((1, 3), "int32"), axis=0),
+    ops.get_item,
+], ids=["take", "rows", "along", "item"])  # fmt: skip
+def test_an_index_out_of_range_is_refused_however_far_it_lies(pick, wrong, compiled):
+    """Those from -2 n to -n - 1 too, which are in range again once n has been added."""
+    x = np.arange(12, dtype="float32").reshape(4, 3)
+    run = mlkit.function(pick) if compiled else pick
+    for right in (0, 3, -1, -4):
+        np.testing.assert_array_equal(ops.convert_to_numpy(run(x, ops.convert_to_tensor(right))).ravel(), x[right])
+    with pytest.raises(IndexError, match="out of range"):
+        ops.convert_to_numpy(run(x, ops.convert_to_tensor(wrong)))

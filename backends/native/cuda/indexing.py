@@ -46,7 +46,7 @@ def _sizes(**sizes):
 class _Taking(_Indexing):
     def checks(self, x, index, axis):
         n = x.shape[axis]
-        return [(index, -n, n, f"{self.name}: an index is out of range for size {n}.")]
+        return [(index, 0, n, f"{self.name}: an index is out of range for size {n}.")]
 
     def take(self, args, y, axis, inner, arrays):
         """Launch; `inner` elements lie together that are moved as they are. arrays: those that they lie in."""

@@ -1,14 +1,11 @@
 // Elements taken by indices, and rows added to others by indices. `fine` becomes false where an index is out of range. Stands on units.cu.
 
-// An index from -n to below n as a number from 0 on.
+// An index, which is to be from 0 to below n.
 template <class I> __device__ __forceinline__ long long place_of(I index, long long n, bool* fine) {
-    long long i = (long long)index;
-    if (I(-1) > I(0) && i < 0) i = n;  // an unsigned number above all others
-    if (i < -n || i >= n) {
-        *fine = false;
-        return 0;
-    }
-    return i < 0 ? i + n : i;
+    long long i = (long long)index;  // below 0 too where an unsigned one is above all others
+    if (i >= 0 && i < n) return i;
+    *fine = false;
+    return 0;
 }
 
 // y[a, j, b] = x[a, index[j], b] for `outer` a, `count` j and `inner` b; N is the type that numbers elements.
