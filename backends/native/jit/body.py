@@ -16,12 +16,10 @@ from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul
-from mlkit.primitives.movement import concat, full, pad
-from mlkit.primitives.reduction import max_, min_, prod
-from mlkit.primitives.shape import sum_
+from mlkit.primitives.movement import full, scatter_set, take, take_along_axis
+from mlkit.primitives.reduction import max_, min_
 
-REDUCTIONS = (sum_, prod, max_, min_)
-_WHOLE = (matmul, pad, concat, *REDUCTIONS)  # ops that are no part of a pass
+_INDEXED = (take, take_along_axis, *steps.SCATTERS)  # by their second argument
 LARGEST = THRESHOLDS["one_thread"].size  # bytes of a tensor: larger ones are for several threads
 LARGEST_PRODUCT = THRESHOLDS["product_on_one_thread"].size  # multiplications
 LONGEST_SUM = 1 << 13  # elements: more are better added in pairs
@@ -76,11 +74,11 @@ class _Node:
         if layout.nbytes(spec.shape, dtypes.itemsize(spec.dtype)) > LARGEST:
             raise Declined(f"a tensor of {spec}: several threads are better for it")
         self.op, self.args, self.params, self.shape, self.dtype = op, args, params, tuple(spec.shape), spec.dtype
-        self.varies, self.home, self.stores, self.kept = varies, None, [], op in _WHOLE
+        self.varies, self.home, self.stores, self.kept = varies, None, [], op in steps.WHOLE
 
     @property
     def is_map(self):
-        return self.op not in _WHOLE
+        return self.op not in steps.WHOLE
 
     @property
     def refs(self):
@@ -174,10 +172,12 @@ class Body:
         tensors = [a.dtype for a in (args[1:] if op is el.where else args) if type(a) is _Ref]
         if not tensors:
             raise Declined(f"{op.name} of numbers alone")
-        if op not in _WHOLE and not expressions.knows(op, tensors[0], args, params):
+        if op not in steps.WHOLE and not expressions.knows(op, tensors[0], args, params):
             raise Declined(f"{op.name} of {tensors[0]}")
-        if op in REDUCTIONS:
+        if op in steps.REDUCTIONS:
             _check_reduction(op, args[0], spec)
+        if op in _INDEXED:
+            _check_indexed(op, args)
         if op is matmul:
             args = self._factors(args, spec)
         node = _Node(op, args, params, spec, any(map(self._varies, args)))
@@ -266,6 +266,13 @@ def _check_reduction(op, ref, spec):
         raise Declined(f"{op.name} of shape {ref.shape}")
 
 
+def _check_indexed(op, args):
+    if any(type(a) is not _Ref for a in args) or 0 in args[0].shape:
+        raise Declined(f"{op.name} of numbers, or of nothing")
+    if op in steps.SCATTERS and args[0].dtype == "bool" and op is not scatter_set:
+        raise Declined(f"{op.name} of bool")
+
+
 def _can_join(node, inside, done):
     """Whether a pass that makes some nodes can make this one too."""
     return all(r.node is None or r.node in done or (r.node in inside and r.seen is None) for r in node.refs)
@@ -290,14 +297,7 @@ def _made(group):
     first = group[0]
     if first.is_map:
         return [_pass(group)]
-    places = [ref.place for ref in first.refs]
-    if first.op is matmul:
-        return [steps.product(*places, first.home)]
-    if first.op is pad:
-        return steps.padded(*places, first.home, **first.params)
-    if first.op is concat:
-        return steps.concatenated(places, first.home, **first.params)
-    return [steps.Reduction(first.op, *places, first.home, first.params["axes"])]
+    return steps.WHOLE[first.op](first.op, [ref.place for ref in first.refs], first.home, **first.params)
 
 
 def _pass(group):

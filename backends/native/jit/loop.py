@@ -85,7 +85,7 @@ class _Native:
         return _Bound(self, python, arrays, block)
 
     def run(self, function, table):
-        """All turns."""
+        """All turns; whether all indices were in range."""
         raise NotImplementedError
 
 
@@ -113,8 +113,8 @@ class NativeScan(_Native):
         self._finish(lambda buffers: module.of_scan(buffers, made, self.length, params["reverse"]), kind)
 
     def run(self, function, table):
-        for first in range(0, self.length, self._at_once):
-            function(table, first, min(self._at_once, self.length - first))
+        parts = range(0, self.length, self._at_once)
+        return not any(function(table, first, min(self._at_once, self.length - first)) for first in parts)
 
 
 class NativeWhile(_Native):
@@ -135,8 +135,9 @@ class NativeWhile(_Native):
         self._finish(lambda buffers: module.of_while(buffers, made, asked), kind)
 
     def run(self, function, table):
-        while function(table, self._at_once):
+        while (status := function(table, self._at_once)) == module.UNFINISHED:
             pass
+        return not status
 
 
 class _Bound:
@@ -168,8 +169,8 @@ class _Bound:
         for result, operand in self._starts:
             arrays[result][...] = arrays[operand]
         with Flushed():
-            self._native.run(function, self._table)
-        return None
+            is_whole = self._native.run(function, self._table)
+        return None if is_whole else self._python(*given)  # which says what is wrong with an index
 
 
 def _lies_so(array, shape, strides):

@@ -5,6 +5,8 @@ from mlkit.backends.native.jit.emitter import Emitter, text_of
 from mlkit.backends.native.jit.library import binding, ir, machine
 from mlkit.backends.native.jit.passes import Writer
 
+WRONG, UNFINISHED = 1, 2  # what functions return
+
 
 class Module:
     """A module in the making.
@@ -44,12 +46,17 @@ class Module:
         for step in steps:
             self.writer.write(step)
 
+    def wrong(self):
+        """WRONG or 0, as a value: whether an index was out of range so far."""
+        return self.e.b.load(self.writer.wrong, typ=self._i64)
+
     def __str__(self):
         return text_of(self.ir)
 
 
 def of_scan(buffers, body, length, reverse):
-    """The text of a function (table, first, count): turns `first` to below `first + count`, of `count` > 0."""
+    """The text of a function (table, first, count): turns `first` to below `first + count`, of `count` > 0. It returns WRONG where an
+    index was out of range, else 0."""
     module = Module(buffers, 2)
     first, count = module.counts
     e = module.e
@@ -61,12 +68,13 @@ def of_scan(buffers, body, length, reverse):
         module.steps(body.steps)
 
     e.loop(count, turn)
-    e.b.ret(e.index(0))
+    e.b.ret(module.wrong())
     return str(module)
 
 
 def of_while(buffers, body, test):
-    """The text of a function (table, most): turns while the test holds, at most `most` > 0. It returns 1 where these were not enough."""
+    """The text of a function (table, most): turns while the test holds, at most `most` > 0. It returns UNFINISHED where these were not
+    enough, WRONG where an index was out of range, else 0."""
     module = Module(buffers, 1)
     (most,) = module.counts
     e, b = module.e, module.e.b
@@ -91,6 +99,7 @@ def of_while(buffers, body, test):
     b.position_at_end(end)
     unfinished = b.phi(e.i64)
     unfinished.add_incoming(e.index(0), tested)
-    unfinished.add_incoming(e.index(1), turned)
-    b.ret(unfinished)
+    unfinished.add_incoming(e.index(UNFINISHED), turned)
+    wrong = module.wrong()
+    b.ret(b.select(b.icmp_signed("==", wrong, e.index(0)), unfinished, wrong))
     return str(module)

@@ -1,7 +1,8 @@
-"""Steps in LLVM's language: passes over elements, and reductions. Products are in `product`."""
+"""Steps in LLVM's language: passes over elements, and reductions. Products are in `product`, what goes by indices in `indexing`."""
 
-from mlkit.backends.native.jit import expressions, product
-from mlkit.backends.native.jit.steps import Map, Reduction
+from mlkit.backends.native.jit import expressions, indexing, product
+from mlkit.backends.native.jit.places import folded
+from mlkit.backends.native.jit.steps import Map, Product, Reduction
 from mlkit.core import dtypes, layout
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.reduction import max_, min_, prod
@@ -9,18 +10,23 @@ from mlkit.primitives.shape import sum_
 
 
 class Writer:
-    """Writes steps. bases: Buffer -> the pointer to it; vector: bytes of the widest registers; turn: number of the turn, as a value."""
+    """Writes steps. bases: Buffer -> the pointer to it; vector: bytes of the widest registers; turn: number of the turn, as a value; wrong:
+    the pointer to a number that is 1 where an index was out of range."""
 
     def __init__(self, e, bases, vector):
         self.e, self.bases, self.vector, self.turn = e, bases, vector, None
+        self.wrong = e.b.alloca(e.i64)
+        e.b.store(e.index(0), self.wrong)
 
     def write(self, step):
         if type(step) is Map:
             self._map(step)
         elif type(step) is Reduction:
             self._reduce(step)
-        else:
+        elif type(step) is Product:
             product.write(self, step)
+        else:
+            indexing.write(self, step)
 
     # ---- elements ----------------------------------------------------------------------------------------------------
 
@@ -42,7 +48,7 @@ class Writer:
 
     def _map(self, step):
         places = [*step.loads, *(p for _, p in step.stores)]
-        shape, strides = _folded(step.shape, [p.strides for p in places])
+        shape, strides = folded(step.shape, [p.strides for p in places])
         starts = [self.start(p) for p in places]
         n = len(step.loads)
 
@@ -68,8 +74,8 @@ class Writer:
         kept = [a for a in range(len(source.shape)) if a not in step.axes]
         away = list(step.axes)
         dense = layout.contiguous([source.shape[a] for a in kept], dtypes.itemsize(out.dtype))
-        shape, (of_source, of_out) = _folded([source.shape[a] for a in kept], [[source.strides[a] for a in kept], dense])
-        along, (of_away,) = _folded([source.shape[a] for a in away], [[source.strides[a] for a in away]])
+        shape, (of_source, of_out) = folded([source.shape[a] for a in kept], [[source.strides[a] for a in kept], dense])
+        along, (of_away,) = folded([source.shape[a] for a in away], [[source.strides[a] for a in away]])
         item = dtypes.itemsize(source.dtype)
         if shape and of_source[-1] == item and (not along or of_away[-1] != item):
             self._reduce_rows(step, shape, of_source, of_out, along, of_away)
@@ -138,19 +144,3 @@ class Writer:
 
 _PAIRS = {sum_: el.add, prod: el.mul, max_: el.maximum, min_: el.minimum}
 _START = {sum_: 0, prod: 1, max_: 0, min_: 0}
-
-
-def _folded(shape, strides):
-    """Shape and strides without axes of one element, and with those joined that follow on one another in all places."""
-    axes = [a for a, n in enumerate(shape) if n != 1]
-    sizes, steps = [], [[] for _ in strides]
-    for a in axes:
-        if sizes and all(s[-1] == own[a] * shape[a] for s, own in zip(steps, strides)):
-            sizes[-1] *= shape[a]
-            for s, own in zip(steps, strides):
-                s[-1] = own[a]
-        else:
-            sizes.append(shape[a])
-            for s, own in zip(steps, strides):
-                s.append(own[a])
-    return sizes, steps

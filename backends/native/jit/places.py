@@ -64,6 +64,22 @@ def place_of(buffer, shape, dtype, strides=None, offset=0, turn=0):
     return Place(buffer, tuple(shape), dtype, strides, offset, turn)
 
 
+def folded(shape, strides):
+    """Shape and strides without axes of one element, and with those joined that follow on one another in all places."""
+    axes = [a for a, n in enumerate(shape) if n != 1]
+    sizes, steps = [], [[] for _ in strides]
+    for a in axes:
+        if sizes and all(s[-1] == own[a] * shape[a] for s, own in zip(steps, strides)):
+            sizes[-1] *= shape[a]
+            for s, own in zip(steps, strides):
+                s[-1] = own[a]
+        else:
+            sizes.append(shape[a])
+            for s, own in zip(steps, strides):
+                s.append(own[a])
+    return sizes, steps
+
+
 class Memory:
     """The buffers of a loop, besides those of its operands and results.
 

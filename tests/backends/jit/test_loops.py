@@ -76,6 +76,32 @@ def counting(c, xs):
     return ops.scan(lambda s, x: ((s[0] + 1, s[1] | (x > s[0])), ops.where(s[1], x, -x)), start, xs)
 
 
+def queued(c, xs):
+    """A queue that is written and read at a place of its own in each step, and what is largest in it."""
+
+    def step(state, x):
+        k, queue = state
+        place = k % 4
+        old = ops.slice(queue, (place, 0), (1, 3))
+        queue = ops.slice_update(queue, (place, 0), x[:1] + old)
+        most = ops.argmax(queue, axis=0)
+        picked = ops.take_along_axis(queue, most[None], axis=0)
+        return (k + 1, queue), (picked, ops.take(x, most % 2 - 2, axis=0), most, ops.argmin(x > 0, axis=1))
+
+    return ops.scan(step, (ops.zeros((), "int32"), ops.concatenate([c, c])), xs)
+
+
+def counted(c, xs):
+    """Updates to places that differ from step to step, equal ones among them."""
+
+    def step(state, x):
+        places = ops.cast(ops.abs(x[0]) * 2, "int32") % 2
+        total = ops.segment_sum(ops.transpose(x), places, 2)
+        return ops.scatter_update(state + total[:, :1], places[:1, None], x[:1]), total
+
+    return ops.scan(step, c, xs)
+
+
 SCANS = {
     "carried round": lambda: same(swapped, C, XS),
     "backwards": lambda: same(lambda c, xs: ops.scan(lambda c, x: (c * x, c), c, xs, reverse=True), C, XS),
@@ -84,6 +110,9 @@ SCANS = {
     "of a transposed tensor": lambda: same(turned, XS[:, 0], XS),
     "one step": lambda: same(lambda c, xs: ops.scan(lambda c, x: (ops.exp(c) * x, c), c, xs), C, XS[:1]),
     "of booleans and integers": lambda: same(counting, C, XS),
+    "by indices": lambda: same(queued, C, XS),
+    "updates of places": lambda: same(counted, C, XS),
+    "gradient by indices": lambda: same(lambda *a: gradients(lambda c, xs: queued(c, xs)[0][1], *a), C, XS, loops=2),
 }  # fmt: skip
 
 
@@ -112,6 +141,33 @@ def test_long_loops_are_run_in_parts(waiting, monkeypatch):
     monkeypatch.setattr("mlkit.backends.native.jit.loop.AT_ONCE", 100)
     same(lambda x: ops.while_loop(lambda i, x: i < 50, lambda i, x: (i + 1, x * 0.9), (ops.zeros((), "int32"), x)), C)
     same(rnn, W, C, XS)
+
+
+@pytest.mark.parametrize("wrong", [2, -3, 1 << 30])
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda table, places: ops.scan(lambda c, k: (c + ops.take(table, k, axis=0), c), table[0], places),
+        lambda table, places: ops.scan(lambda c, k: (ops.scatter_update(c, k[None, None], c[:1]), k), table, places),
+        lambda table, places: ops.while_loop(
+            lambda i, t: i < 5, lambda i, t: (i + 1, t + ops.take(table, places[i], axis=0)), (ops.zeros((), "int32"), table[0])
+        ),
+    ],
+)
+def test_an_index_out_of_range_is_named_as_in_python(fn, wrong, waiting, monkeypatch):
+    """And the next run is none the worse for it."""
+    places = np.array([0, 1, 0, 1, 1], "int32")
+    (native,) = native_loops(fn, C, places)
+    assert native is not None
+    run, bad = mlkit.function(fn), np.array([0, 1, wrong, 0, 1], "int32")
+    with pytest.raises(IndexError) as as_native:
+        run(C, bad)
+    for f, e in zip(leaves(run(C, places)), leaves(fn(C, places)), strict=True):
+        np.testing.assert_allclose(f, e, 2e-6)
+    monkeypatch.setattr(debug, "JIT", "off")
+    with pytest.raises(IndexError) as in_python:
+        mlkit.function(fn)(C, bad)
+    assert str(as_native.value) == str(in_python.value)
 
 
 def test_a_recurrent_net_trains_alike(monkeypatch):
