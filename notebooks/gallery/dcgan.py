@@ -72,14 +72,14 @@ def weights_file(seed):
 
 def trained(images, quick, seed):
     """(networks, losses of the generator, made digits after each part of the training)."""
-    steps, rng, losses, shown = 2 if quick else 4000, np.random.default_rng(seed), [], []
+    steps, rng, losses, shown = 2 if quick else 6000, np.random.default_rng(seed), [], []
     model = DCGAN(4 if quick else 24, steps)
     model.compile()
     codes = rng.normal(size=(10, NOISE)).astype("float32")
     for step in range(steps):
         real = images[rng.integers(0, len(images), 16 if quick else 64)]
         losses.append(float(model.train_on_batch(real, return_dict=True)["generator"]))
-        if quick or (step + 1) % 1000 == 0:
+        if quick or (step + 1) % 1500 == 0:
             shown.append(ops.convert_to_numpy(model.generator(codes))[..., 0] / 2 + 0.5)
     return model, losses, shown
 
@@ -114,7 +114,7 @@ def run(quick=False, seed=0):
     made = ops.convert_to_numpy(model.made(count))
     (baseline, _), (figure, shares), (real, _) = (score(judge, v) for v in (noise, made, x_test[:count]))
     text = (
-        f"Rows: after each 1,000 steps, the same ten codes.\nRarest class: {shares.min():.1%}. Score of real digits: {real:.2f}"
+        f"Rows: after each 1,500 steps, the same ten codes.\nRarest class: {shares.min():.1%}. Score of real digits: {real:.2f}"
     )
     return Result("classifier score", figure, baseline, 7.0, losses, {"training.png": grid(np.concatenate(shown), 10)}, text)
 

@@ -1,8 +1,8 @@
 """Convolutions over words: whether a sentence praises a film.
 
 Paper: Kim, Convolutional Neural Networks for Sentence Classification, 2014 (https://arxiv.org/abs/1408.5882)
-Data: sentences of film reviews with ratings (pip package vaderSentiment 0.5, MIT), split 8,043 / 500 / 1,500.
-Needs: TextVectorization, an embedding with a mask of its own, a norm constraint, early stopping.
+Data: sentences of film reviews with ratings (pip package vaderSentiment 0.5, MIT), split 8,543 / 1,500.
+Needs: TextVectorization, dropout of whole channels, a norm constraint, a rate that falls.
 Goal: accuracy on test sentences; logistic regression on tf-idf of words and pairs of them is the baseline.
 """
 
@@ -61,27 +61,24 @@ def n_grams(model, maps, tokens, words, count=4):
     return "\n".join(lines)
 
 
-# %% Train until the sentences held out stop getting better
+# %% Train with a rate that falls to 0, and judge on the sentences held out
 def run(quick=False, seed=0):
     sentences, labels = film_sentences(made=quick)
     order = np.random.default_rng(0).permutation(len(labels))  # the split is the same for all seeds
     text, labels = [sentences[k] for k in order], labels[order]
-    end, begin = (-16, -32) if quick else (-2000, -1500)
+    split, epochs, batch = (-16, 1, 8) if quick else (-1500, 8, 50)
     vectorize = layers.TextVectorization(output_sequence_length=LENGTH)
-    vectorize.adapt(text[:end])
+    vectorize.adapt(text[:split])
     words = vectorize.get_vocabulary()
     tokens = np.asarray(vectorize(text))
     model, maps = network(len(words), *((8, 4) if quick else (100, 100)))
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(tokens[:split]) // batch)
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
-    stop = keras.callbacks.EarlyStopping("val_binary_accuracy", patience=3, mode="max", restore_best_weights=True)
-    history = model.fit(
-        tokens[:end], labels[:end], batch_size=50, epochs=1 if quick else 12, verbose=0,
-        validation_data=(tokens[end:begin], labels[end:begin]) if not quick else (tokens[end:], labels[end:]), callbacks=[stop],
-    )  # fmt: skip
-    _, accuracy = model.evaluate(tokens[begin:], labels[begin:], batch_size=250, verbose=0)
-    baseline = tf_idf(text[:end], labels[:end], text[begin:], labels[begin:])
-    shown = n_grams(model, maps, tokens[begin:], words)
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+    history = model.fit(tokens[:split], labels[:split], batch_size=batch, epochs=epochs, verbose=0)
+    _, accuracy = model.evaluate(tokens[split:], labels[split:], batch_size=250, verbose=0)
+    baseline = tf_idf(text[:split], labels[:split], text[split:], labels[split:])
+    shown = n_grams(model, maps, tokens[split:], words)
     return Result("accuracy", accuracy, baseline, 0.78, history.history["loss"], text=shown)
 
 

@@ -72,8 +72,15 @@ def test_two_updates(name, trained):
     assert not still, "these did not move"
 
 
+def marks(name):
+    """A goal that the recorded run missed is still tried, and may be reached."""
+    rows = json.loads((FOLDER / "results.json").read_text())
+    reason = "missed when it was recorded: docs/gallery.md"
+    return () if rows[name]["reached"] else pytest.mark.xfail(reason=reason, raises=AssertionError, strict=False)
+
+
 @pytest.mark.gallery
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in NAMES])
 def test_the_goal(name):
     mlkit.utils.set_random_seed(0)
     try:
