@@ -36,44 +36,56 @@ _last = threading.local()  # images of a folder are often of one size: what one 
 
 
 class _Way:
-    """How images of one shape become images of another, with memory for what lies between. For one thread."""
+    """How images of one shape become images of another, with memory for what lies between: some rows at a time, which a cache holds.
+    For one thread."""
 
     def __init__(self, shape, dtype, size, interpolation):
         height, width, channels = shape
         self.flat, self.size = (height, width * channels), (size[0], size[1] * channels)
+        self.step = min(size[0], max(1, _CACHED // self.flat[1]))
         self.rows = self._of_rows(height, size[0], interpolation) if height != size[0] else None
         self.columns = _taps(width, size[1], interpolation, channels) if width != size[1] else None
-        self.taken = np.empty((size[0], width * channels), dtype)
+        self.taken = np.empty((self.step, self.flat[1]), dtype)
         self.part, self.between = np.empty((2, *self.taken.shape), "float32")
-        self.piece = np.empty(self.size, "float32")
+        self.piece = np.empty((self.step, self.size[1]), "float32")
 
     def _of_rows(self, old, new, interpolation):
         places, weights = _taps(old, new, interpolation, 1)
         weights = weights[:, :, None]
-        # twice as fast as weights that are broadcast, where a cache holds them
-        return places, np.repeat(weights, self.flat[1], 2) if new * self.flat[1] <= _CACHED else weights
+        # twice as fast as weights that are broadcast, where a cache holds all of them
+        return places, np.repeat(weights, self.flat[1], 2) if self.step == new else weights
 
     def __call__(self, pixels, out):
         rows, result = pixels.reshape(self.flat), out.reshape(self.size)
-        if self.rows is not None:
-            total = self.between if self.columns is not None else result
-            for i, (place, weight) in enumerate(zip(*self.rows)):
-                part = self.part if i else total
-                rows.take(place, 0, self.taken, "clip")
-                np.copyto(part, self.taken)
-                part *= weight
-                if i:
-                    total += part
-            rows = total
+        for start in range(0, self.size[0], self.step):
+            stop = min(start + self.step, self.size[0])
+            self._to_width(self._of_height(rows, start, stop, result[start:stop]), result[start:stop])
+
+    def _of_height(self, rows, start, stop, result):
+        """Rows from start to stop of the new height, in the old width; result: where they go if that is the new one."""
+        if self.rows is None:
+            return rows[start:stop]
+        count, places, weights = stop - start, *self.rows
+        total = self.between[:count] if self.columns is not None else result
+        for i, (place, weight) in enumerate(zip(places, weights)):
+            part, taken = self.part[:count] if i else total, self.taken[:count]
+            rows.take(place[start:stop], 0, taken, "clip")
+            np.copyto(part, taken)
+            part *= weight[start:stop]
+            if i:
+                total += part
+        return total
+
+    def _to_width(self, rows, result):
         if self.columns is None:
             if self.rows is None:
                 np.copyto(result, rows)
             return
         if rows.dtype != np.float32:
-            np.copyto(self.between, rows)
-            rows = self.between
+            np.copyto(self.between[: len(rows)], rows)
+            rows = self.between[: len(rows)]
         for i, (place, weight) in enumerate(zip(*self.columns)):
-            part = self.piece if i else result
+            part = self.piece[: len(rows)] if i else result
             rows.take(place, 1, part, "clip")
             part *= weight
             if i:
