@@ -48,15 +48,18 @@ class Sequential(Model):
 
     def add(self, layer: Layer | KerasTensor | Callable[..., Any], rebuild: bool = True) -> None:
         """Append a layer (or a KerasTensor made by `Input` as the first one)."""
-        known, stack = self._graph, len(self._stack)
+        known, before = self._graph, len(self._stack)
         self._append(layer, {other.name for other in self._stack})
-        if not rebuild:
-            self._forget_graph()
-        elif known is None:
+        self._forget_graph()
+        try:
+            if rebuild and known is not None:  # what stands before it is not connected again
+                self._connect(known._inputs_struct, self._stack[before:], known._outputs_struct)
+            elif rebuild:
+                self._build_if_known()
+        except BaseException:  # a layer that does not fit is not there
+            del self._stack[before:]
             self._build_if_known()
-        else:  # what stands before it is not connected again
-            self._forget_graph()
-            self._connect(known._inputs_struct, self._stack[stack:], known._outputs_struct)
+            raise
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""

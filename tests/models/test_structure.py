@@ -159,3 +159,14 @@ def test_layers_added_one_by_one_are_connected_once():
         model.add(layers.Dense(1, name=parts[0].name))
     with pytest.raises(ValueError, match="two layers have the name"):
         model.add(layers.Dense(1, name=model.inputs[0].name))
+
+
+def test_a_layer_that_cannot_be_added_is_not_there():
+    model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(3)])
+    before, answers = model.layers, model.predict(np.ones((2, 4)), verbose=0)
+    with pytest.raises(ValueError, match="conv"):
+        model.add(layers.Conv2D(2, 3, name="conv"))
+    assert model.layers == before
+    np.testing.assert_array_equal(model.predict(np.ones((2, 4)), verbose=0), answers)
+    model.add(layers.Dense(2, name="conv"))
+    assert model.output_shape == (None, 2)
