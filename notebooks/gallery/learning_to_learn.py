@@ -61,7 +61,7 @@ class LearnedOptimizer(layers.Layer):
         x = ops.concatenate([far, ops.where(small, np.exp(P) * gradient, ops.sign(gradient))], axis=-1)
         x, first = self.cells[0](x, states[0])
         x, second = self.cells[1](x, states[1])
-        return self.out(x), [first, second]
+        return 0.1 * self.out(x), [first, second]
 
     def path(self, loss, theta, *data):  # -> losses (steps + 1,) on the way, mean over the problems
         def step(carry, now):
