@@ -128,7 +128,7 @@ def members(name: str, *patterns: str) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             found = {n: archive.read(n) for n in archive.namelist() if wanted(n)}
     else:
-        with tarfile.open(fileobj=_tar(path)) as archive:
+        with _tar(path) as file, tarfile.open(fileobj=file) as archive:
             files = (m for m in archive if m.isfile() and wanted(m.name))
             found = {m.name: archive.extractfile(m).read() for m in files}
     if not found:
