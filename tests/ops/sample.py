@@ -36,7 +36,8 @@ class Maker:
         self.draw, self.shape, self.kind, self.bounds = draw, shape, kind, bounds
 
     def __call__(self, rng, dtype):
-        return np.asarray(self.draw(rng, self.shape)).astype(dtype if self.kind == "float" else self.kind)
+        with np.errstate(over="ignore"):  # of what no half float holds
+            return np.asarray(self.draw(rng, self.shape)).astype(dtype if self.kind == "float" else self.kind)
 
     def __repr__(self):
         return f"{self.kind}{list(self.shape)}"
