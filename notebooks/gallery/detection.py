@@ -102,14 +102,20 @@ def on_a_grid(photo, side):
     return np.concatenate([corners, corners + side], 1).astype("float32")
 
 
-def average_precision(boxes, truth, least=0.4):
-    """Area under precision by recall; each box, best first, takes the free tree that it covers best."""
+def matched(boxes, truth, least):
+    """1 for each box that is right, else 0; the best first, each takes what it covers best and no other has taken."""
     overlap = ops.convert_to_numpy(bb.compute_iou(boxes, truth, "xyxy"))
     right = np.zeros(len(boxes))
     for k, row in enumerate(overlap):
         if row.max() >= least:
             right[k] = 1
             overlap[:, row.argmax()] = 0
+    return right
+
+
+def average_precision(boxes, truth, least=0.4):
+    """Area under precision by recall."""
+    right = matched(boxes, truth, least)
     precision = right.cumsum() / np.arange(1, len(right) + 1)
     return float((np.maximum.accumulate(precision[::-1])[::-1] * right).sum() / len(truth))
 

@@ -10,13 +10,11 @@ Goal: F1 of boxes at IoU .5; boxes of one size on a grid are the baseline.
 
 # %% Scenes: digits of several sizes, and pieces of others that are none
 import numpy as np
-from detection import MOST, Detector, detected, on_a_grid
+from detection import MOST, Detector, detected, matched, on_a_grid
 from PIL import Image
 from result import Result, main, picture
 
 import mlkit as keras
-from mlkit import ops
-from mlkit.utils import bounding_boxes as bb
 
 SIZE = 96
 
@@ -57,20 +55,9 @@ def scenes(digits, count, rng):
 
 
 # %% Right boxes: each digit has one box that covers it
-def rights(boxes, truth, least=0.5):
-    if not len(boxes) or not len(truth):
-        return 0
-    overlap = ops.convert_to_numpy(bb.compute_iou(boxes, truth, "xyxy"))
-    number = 0
-    for row in overlap:  # the best first
-        if row.max() >= least:
-            number += 1
-            overlap[:, row.argmax()] = 0
-    return number
-
-
 def f1(found, truth):
-    right = sum(rights(boxes, b) for boxes, b in zip(found, truth, strict=True))
+    pairs = [(boxes, b) for boxes, b in zip(found, truth, strict=True) if len(boxes) and len(b)]
+    right = sum(matched(boxes, b, 0.5).sum() for boxes, b in pairs)
     return 2 * right / (sum(map(len, found)) + sum(map(len, truth)))
 
 
@@ -82,7 +69,7 @@ def run(quick=False, seed=0):
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps)))
     losses = [float(model.train_on_batch(*scenes(train, batch, rng))) for _ in range(steps)]
     test = [scene_of(new, rng) for _ in range(3 if quick else 100)]
-    found = [(boxes[scores > 0.5]) for boxes, scores in (detected(model, photo, 24) for photo, _ in test)]
+    found = [boxes[scores > 0.5] for boxes, scores in (detected(model, photo, 24) for photo, _ in test)]
     truth = [boxes for _, boxes in test]
     baseline = f1([on_a_grid(photo, 20) for photo, _ in test], truth)
     files = {"scenes.png": picture(lambda f: draw(f, test, found), 8, 3)}

@@ -16,7 +16,7 @@ from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul
-from mlkit.primitives.movement import full, scatter_set, take, take_along_axis
+from mlkit.primitives.movement import full, take, take_along_axis
 from mlkit.primitives.reduction import max_, min_
 
 _INDEXED = (take, take_along_axis, *steps.SCATTERS)  # by their second argument
@@ -269,7 +269,7 @@ def _check_reduction(op, ref, spec):
 def _check_indexed(op, args):
     if any(type(a) is not _Ref for a in args) or 0 in args[0].shape:
         raise Declined(f"{op.name} of numbers, or of nothing")
-    if op in steps.SCATTERS and args[0].dtype == "bool" and op is not scatter_set:
+    if steps.SCATTERS.get(op) is not None and args[0].dtype == "bool":
         raise Declined(f"{op.name} of bool")
 
 

@@ -6,20 +6,22 @@ again in Python, which says what is wrong.
 
 from mlkit.backends.native.jit import expressions
 from mlkit.backends.native.jit.places import folded
-from mlkit.backends.native.jit.steps import Extreme, Taken, TakenAlong
+from mlkit.backends.native.jit.steps import SCATTERS, Extreme, Scattered
 from mlkit.core import dtypes
-from mlkit.primitives import elementwise as el
-from mlkit.primitives import movement
+from mlkit.primitives.movement import take
 from mlkit.primitives.reduction import argmax
-
-_COMBINED = {
-    movement.scatter_add: el.add, movement.scatter_mul: el.mul, movement.scatter_max: el.maximum, movement.scatter_min: el.minimum,
-}  # fmt: skip
 
 
 def write(w, step):
-    """Write an `Extreme`, a `Taken`, a `TakenAlong` or a `Scattered`."""
-    {Extreme: _extreme, Taken: _taken, TakenAlong: _taken_along}.get(type(step), _scattered)(w, step)
+    """Write an `Extreme`, a `Taken` or a `Scattered`."""
+    if type(step) is Extreme:
+        _extreme(w, step)
+    elif type(step) is Scattered:
+        _scattered(w, step)
+    elif step.op is take:
+        _taken(w, step)
+    else:
+        _taken_along(w, step)
 
 
 def _in_range(w, start, place, indices, size):
@@ -37,7 +39,7 @@ def _without(sizes, axis, count=1):
 
 
 def _taken(w, step):
-    source, index, out, axis = step
+    _, source, index, out, axis = step
     e, k = w.e, len(index.shape)
     read, where, write = w.start(source), w.start(index), w.start(out)
     shape, (of_source, of_out) = folded(
@@ -54,7 +56,7 @@ def _taken(w, step):
 
 
 def _taken_along(w, step):
-    source, index, out, axis = step
+    _, source, index, out, axis = step
     read, where, write = w.start(source), w.start(index), w.start(out)
 
     def one(indices):
@@ -67,7 +69,7 @@ def _taken_along(w, step):
 
 def _scattered(w, step):
     op, index, updates, out = step
-    e, dtype, k = w.e, out.dtype, index.shape[-1]
+    e, dtype, k, combine = w.e, out.dtype, index.shape[-1], SCATTERS[op]
     lead = len(index.shape) - 1
     read, where, write = w.start(updates), w.start(index), w.start(out)
     shape, (of_updates, of_out) = folded(out.shape[k:], [updates.strides[lead:], out.strides[k:]])
@@ -80,8 +82,8 @@ def _scattered(w, step):
 
         def element(at):
             value = w.load(row, of_updates, at, dtype)
-            if op in _COMBINED:
-                value = expressions.emit(e, _COMBINED[op], [w.load(target, of_out, at, dtype), value], {}, dtype)
+            if combine is not None:
+                value = expressions.emit(e, combine, [w.load(target, of_out, at, dtype), value], {}, dtype)
             w.store(value, target, of_out, at, dtype)
 
         e.nest(shape, element)

@@ -4,20 +4,20 @@ import math
 from typing import NamedTuple
 
 from mlkit.backends.native.jit.places import Place
+from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement, reduction
-from mlkit.primitives.elementwise import stop_gradient
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.shape import sum_
 
-COPY = stop_gradient  # the op that gives its argument
+COPY = el.stop_gradient  # the op that gives its argument
 REDUCTIONS = (sum_, reduction.prod, reduction.max_, reduction.min_)
-SCATTERS = (
-    movement.scatter_add,
-    movement.scatter_mul,
-    movement.scatter_max,
-    movement.scatter_min,
-    movement.scatter_set,
-)
+SCATTERS = {  # op -> what combines an update with what is there; None: the update takes its place
+    movement.scatter_add: el.add,
+    movement.scatter_mul: el.mul,
+    movement.scatter_max: el.maximum,
+    movement.scatter_min: el.minimum,
+    movement.scatter_set: None,
+}
 
 
 class Map(NamedTuple):
@@ -73,21 +73,10 @@ class Extreme(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """`take`: `out` has the shape of `index` in place of the axis."""
+    """`take`: `out` has the shape of `index` in place of the axis. `take_along_axis`: all have the shape of `out`, but that the axis of
+    `source` has its own length."""
 
-    source: Place
-    index: Place
-    out: Place
-    axis: int
-
-    @property
-    def work(self):
-        return self.out.size
-
-
-class TakenAlong(NamedTuple):
-    """`take_along_axis`: all have the shape of `out`, but that the axis of `source` has its own length."""
-
+    op: object
     source: Place
     index: Place
     out: Place
@@ -153,13 +142,13 @@ def _extreme(op, places, out, axis):
 
 
 def _taken(op, places, out, axis):
-    return [Taken(*places, out, axis)]
+    return [Taken(op, *places, out, axis)]
 
 
 def _taken_along(op, places, out, axis):
     source, index = places
     wide = out.shape[:axis] + source.shape[axis : axis + 1] + out.shape[axis + 1 :]
-    return [TakenAlong(source.broadcast(wide), index.broadcast(out.shape), out, axis)]
+    return [Taken(op, source.broadcast(wide), index.broadcast(out.shape), out, axis)]
 
 
 def _scattered(op, places, out):
