@@ -145,6 +145,7 @@ def test_an_index_out_of_range_is_an_error():
         f(ops.array([0, 4]))
 
 
+@pytest.mark.usefixtures("all_passes")
 class TestSplit:
     def test_products_of_inputs_are_one_before_the_loop(self):
         (body,), around = scans(rnn, W, U, B, XS, C)
