@@ -9,8 +9,8 @@ Goal: accuracy on windows of the subjects held out; logistic regression on momen
 
 # %% The data: windows of 2 seconds, one every half second, scaled by the training subjects
 import numpy as np
-from data import watch
 from result import Result, main, picture
+from series import watch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix
 from sklearn.pipeline import make_pipeline

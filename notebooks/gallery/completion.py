@@ -9,8 +9,8 @@ Goal: signal-to-noise ratio (PSNR, dB) within the hole; the mean digit of the tr
 
 # %% The data, and the networks of dcgan.py: their weights where it has run, else they are trained here
 import numpy as np
-from data import mnist
 from dcgan import DCGAN, NOISE, trained, weights_file
+from images import mnist
 from result import Result, grid, main
 
 import mlkit as keras

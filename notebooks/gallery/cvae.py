@@ -9,7 +9,7 @@ Goal: bound of the negative log-likelihood of the other three quarters in nats; 
 
 # %% The data: one quarter is seen, three are asked for
 import numpy as np
-from data import binarised, mnist
+from images import binarised, mnist
 from result import Result, grid, main
 
 import mlkit as keras

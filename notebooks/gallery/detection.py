@@ -10,7 +10,7 @@ Goal: average precision at IoU .4 on the scene not seen; twice that of boxes of 
 
 # %% Anchors: three squares around each fourth pixel
 import numpy as np
-from data import tree_crowns
+from images import tree_crowns
 from result import Result, main, picture
 
 import mlkit as keras

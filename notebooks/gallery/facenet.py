@@ -10,7 +10,7 @@ Goal: equal error rate of telling whether two digits are the same, at most half 
 
 # %% The loss: for each pair of one class the nearest negative that is further away (semi-hard), else the furthest there is
 import numpy as np
-from data import mnist
+from images import mnist
 from result import Result, main, picture
 
 import mlkit as keras

@@ -10,7 +10,7 @@ Goal: wrong characters (substituted, missing, too many) a character of texts not
 # %% The data: sound as loudness of 40 bands, every 16 ms
 import numpy as np
 from result import Result, main, picture
-from sounds import clips
+from series import clips
 
 import mlkit as keras
 from mlkit import layers, ops

@@ -9,7 +9,7 @@ Goal: how often the critic prefers a picture's own name to that of another, on n
 
 # %% The data: pictures on white, and which known words a name has
 import numpy as np
-from data import emoji
+from images import emoji
 from result import Result, grid, main
 
 import mlkit as keras

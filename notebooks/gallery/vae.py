@@ -8,7 +8,7 @@ Goal: bound of the negative log-likelihood of test digits in nats; independent p
 
 # %% The data and what is known without a model
 import numpy as np
-from data import binarised, mnist
+from images import binarised, mnist
 from result import Result, grid, main
 
 import mlkit as keras

@@ -12,7 +12,7 @@ import io
 
 import numpy as np
 from result import Result, main, picture
-from sounds import clips
+from series import clips
 
 import mlkit as keras
 from mlkit import layers, ops

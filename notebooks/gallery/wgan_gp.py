@@ -8,7 +8,7 @@ Goal: how far the critic's slope between real and made digits is from 1 on avera
 
 # %% Two networks: noise -> digit, digit -> a number
 import numpy as np
-from data import mnist
+from images import mnist
 from result import Result, grid, main, picture
 
 import mlkit as keras

@@ -1,4 +1,4 @@
-"""The gallery's spoken words: clips of a drawing program for children with what is said in them."""
+"""The gallery's series: what a watch measures, and clips of a drawing program for children with what is said in them."""
 
 import io
 import re
@@ -6,7 +6,23 @@ import re
 import numpy as np
 from data import members
 
+from mlkit.data.plain_pickle import load_npy
+
 FOLDER = "./usr/share/tuxpaint/stamps/"
+
+
+def watch(made: bool = False) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, list[str]]:
+    """Series of a watch's accelerometer and gyroscope, float32 (steps, 6) at 50 a second, the exercise and subject of each, and the
+    exercises' names: 140 series, 7 shoulder exercises of 10 subjects, each on both sides.
+    """
+    names = ["PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"]
+    if made:
+        rng = np.random.default_rng(0)
+        subjects, exercises = np.divmod(np.arange(28), 7)
+        return [rng.normal(size=(200, 6)).astype("float32") for _ in range(28)], exercises, subjects, names
+    (file,) = members("seglearn", "seglearn/data/watch_dataset.npy").values()
+    found = load_npy(io.BytesIO(file)).item()
+    return [x.astype("float32") for x in found["X"]], found["y"].astype(int), found["subject"].astype(int), found["y_labels"]
 
 
 def clips(language: str, rate: int, longest: float, made: bool = False) -> list[tuple[str, np.ndarray]]:
