@@ -251,6 +251,7 @@ def test_traced_gradients_equal_eager_ones():
 
 
 @pytest.mark.native("functions that JAX has compiled are in cycles")
+@pytest.mark.cpu("the double has objects of its own for each array")
 def test_memory_is_flat_without_the_collector():
     """No reference cycles: what a step makes is gone when the step is."""
     v, kept = Variable(np.ones((8, 8), "float32")), []

@@ -12,7 +12,11 @@ from mlkit.primitives.collectives import all_reduce
 from mlkit.primitives.fused.pack import pack, unpack
 from tests.core.slow_ranks import Slow
 
-pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
+pytestmark = [
+    pytest.mark.usefixtures("all_passes"),
+    pytest.mark.native("a pass"),
+    pytest.mark.cpu("a GPU updates all variables by one launch, where they lie"),
+]
 SHAPES = (5, 3), (7,), (4, 2, 3), (1,), (32, 32), (1, 1), (33,), (2, 5)
 SCALARS = ((),)
 LARGE = ((50, 60),)

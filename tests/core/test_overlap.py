@@ -57,6 +57,7 @@ def test_without_a_thread_the_order_is_that_of_the_trace():
     assert "all_reduce" not in found
 
 
+@pytest.mark.cpu("its ranks are threads that write memory of NumPy")
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_compiled_gives_what_eager_gives(dtype, monkeypatch):
     args = arguments(dtype)

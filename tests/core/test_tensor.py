@@ -83,7 +83,7 @@ def test_shape_and_kind():
     assert x.size == 6
     assert len(x) == 2
     assert x.dtype == "float32"
-    assert x.device == "cpu:0"
+    assert x.device == get_backend(backend()).device_name
     assert x.T.shape == (3, 2)
     assert x.reshape(3, 2).shape == x.reshape((3, 2)).shape == (3, 2)
     assert [row.shape for row in x] == [(3,), (3,)]
@@ -118,6 +118,7 @@ def test_values_cannot_be_written_from_outside():
     assert np.array(x, "float64").dtype == np.float64
 
 
+@pytest.mark.cpu("NumPy takes memory of the CPU alone")
 def test_dlpack():
     np.testing.assert_array_equal(np.from_dlpack(t(A)), A)
     assert float(np.from_dlpack(ops.sum(t(A)))) == A.sum()
@@ -158,7 +159,10 @@ class TestDevices:
         assert state.device is None
 
     def test_absent_device_names_those_there_are(self):
-        with pytest.raises(ValueError, match=f"there is no 'gpu:7' on backend '{backend()}'. Devices: cpu:0"), device("gpu:7"):
+        with (
+            pytest.raises(ValueError, match=f"there is no 'gpu:7' on backend '{backend()}'. Devices: .*cpu:0"),
+            device("gpu:7"),
+        ):
             pass
 
     def test_unknown_backend(self):
@@ -193,6 +197,7 @@ def test_state_is_each_threads_own():
     assert seen == {"top": EAGER, "value": float(A.sum())}
 
 
+@pytest.mark.cpu("what lies on a GPU is copied")
 def test_numpy_is_told_whether_it_gets_a_copy():
     for x in (mlkit.ops.convert_to_tensor(A.copy()), mlkit.Variable(A)):
         view, own = x.__array__(copy=False), x.__array__(copy=True)

@@ -433,6 +433,7 @@ def _child(queue, work, model):
 
 
 @pytest.mark.native("what is said is of oneDNN, and a process with the threads of JAX at work cannot be forked")
+@pytest.mark.cpu("what is said is of oneDNN")
 @pytest.mark.compiled("small eager products do without oneDNN's threads")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore")  # of the fork, and that JAX has threads

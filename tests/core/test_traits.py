@@ -31,7 +31,15 @@ from tests.ops.sample import gather
 
 pytestmark = pytest.mark.native("its kernels are held against the traits")
 
-KERNELS = get_backend("native").kernels
+BACKEND = get_backend("native")
+KERNELS = BACKEND.kernels
+
+
+def of_numpy(a):
+    """What a kernel takes or gives, with arrays of NumPy: the same ones, unless they lie on another device."""
+    if isinstance(a, (tuple, list)):
+        return type(a)(map(of_numpy, a))
+    return BACKEND.to_numpy(a) if hasattr(a, "shape") and not isinstance(a, (np.ndarray, np.generic)) else a
 
 
 class _Noting(dict):
@@ -46,7 +54,7 @@ class _Noting(dict):
             result = as_arrays(kernel(*args, **params))
             noted = self.calls.setdefault(OPS[name], [])
             if len(noted) < 40:
-                noted.append((args, params, result if type(result) is tuple else (result,)))
+                noted.append((tuple(map(of_numpy, args)), params, of_numpy(result if type(result) is tuple else (result,))))
             return result
 
         return run
@@ -80,7 +88,7 @@ def same(a, b):
 
 def run(op, args, params):
     result = as_arrays(KERNELS[op.name](*args, **params))
-    return result if type(result) is tuple else (result,)
+    return of_numpy(result if type(result) is tuple else (result,))
 
 
 # ---- elementwise -----------------------------------------------------------------------------------------------------
@@ -180,6 +188,7 @@ def selects(op, args, params, results):
     return all(np.array_equal(run(op, [o, *args[1:]], params)[0], y) for o in others)
 
 
+@pytest.mark.cpu("some are called only where updates are grouped")
 def test_ops_that_select_say_so_and_no_others(calls):
     seen = set()
     for op, noted in calls.items():
@@ -211,6 +220,7 @@ def test_views_are_what_kernels_return(calls):
     assert seen == {op for op in OPS.values() if op.traits.view}
 
 
+@pytest.mark.cpu("whether arrays of NumPy share memory is looked at")
 def test_ops_whose_kernels_return_views_say_so(calls):
     for op, noted in calls.items():
         for args, params, _ in noted:
@@ -297,6 +307,7 @@ def softstep(monkeypatch):
     del OPS["softstep"]
 
 
+@pytest.mark.cpu("the kernel of its activation is one of NumPy")
 def test_a_record_is_enough_for_an_activation_that_ends_products(softstep, all_passes):
     rng = np.random.default_rng(0)
     x, w, b = (ops.convert_to_tensor(rng.normal(size=shape).astype("float32")) for shape in ((6, 5), (5, 4), (4,)))

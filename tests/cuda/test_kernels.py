@@ -429,6 +429,16 @@ def test_results_that_are_parts_of_others_are_written_in_place(rows, reference):
     assert not whole.get()[:, [0, 1, 6, 7]].any()
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case[0].startswith("scatter")], ids=ident)
+def test_what_scatters_begin_with_may_be_written_over(case, rows):
+    name, args, params = case
+    x, *others = map(on_device, args)
+    rows[name].into(x, *others, out=x, **params)
+    wanted = by_reference(name, args, params)
+    tolerance = TOLERANCE.get(dtypes.name_of(wanted.dtype), 0)
+    np.testing.assert_allclose(x.get().astype("float64"), wanted.astype("float64"), tolerance, 2 * tolerance)
+
+
 def test_temporary_memory_is_a_part_of_the_plan(gpu, monkeypatch):
     row, given = gpu.table["batch_norm"].rows[0][1], []
     launch = row.launch

@@ -131,6 +131,7 @@ class SumRows(_Combining):
 
 class Scatter(_Combining):
     launches = 2
+    inplace = ((0, 0),)  # a row is written by those who have read it
 
     def __init__(self, device, name, how):
         super().__init__(device)
