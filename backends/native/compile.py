@@ -129,7 +129,7 @@ class _Form(Executable):
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.device.dense(arrays[i])
         device = self.backend.device
-        shared = {*held_among(arrays, self.plan.overwrites), *(i for i in self.plan.overwrites if not device.owns(arrays[i]))}
+        shared = {*held_among(arrays, self.plan.overwrites), *device.borrowed(arrays, self.plan.overwrites)}
         for i in shared:  # there are others who can see its memory
             arrays[i] = device.xp.array(arrays[i], order="C")
         if self.overwrites:

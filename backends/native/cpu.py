@@ -15,7 +15,7 @@ class Cpu(Device):
     name = "cpu:0"
     alone = threads.one_blas_thread
     empty, fill = staticmethod(memory_pages.empty), staticmethod(memory_pages.fill)
-    owns, settle = staticmethod(memory_pages.owns_memory), staticmethod(memory_pages.join)
+    borrowed, settle = staticmethod(memory_pages.borrowed), staticmethod(memory_pages.join)
     prepare, written = staticmethod(threads.apply), staticmethod(version_counters.written)
     channel_block, scalar = staticmethod(channel_block), staticmethod(np.asarray)
     kernels = staticmethod(random_numpy.make)

@@ -81,9 +81,9 @@ class Device:
         """Write a number into all elements of a dense array."""
         array.fill(value)
 
-    def owns(self, array):
-        """Whether nothing but this array has its memory."""
-        return array.base is None
+    def borrowed(self, arrays, numbers):
+        """Those of the numbers whose arrays have memory that something else has too."""
+        return [i for i in numbers if arrays[i].base is not None]
 
     def dense(self, array):
         """The array, or a dense copy of one that is not."""

@@ -48,9 +48,9 @@ def empty(shape, dtype):
     return np.ndarray(shape, dtype, reserve(nbytes)) if is_large(nbytes) else np.empty(shape, dtype)
 
 
-def owns_memory(array):
-    """Whether nothing but this array has its memory."""
-    return array.base is None or isinstance(array.base, mmap.mmap)
+def borrowed(arrays, numbers):
+    """Those of the numbers whose arrays have memory that something else has too."""
+    return [i for i in numbers if not (arrays[i].base is None or isinstance(arrays[i].base, mmap.mmap))]
 
 
 def fill(array, value):

@@ -132,7 +132,8 @@ class Program:
     def _packed(self, results: list[Any]) -> Any:
         """What the function returns, of the arrays among it."""
         tensors = iter(results)
-        return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
+        values = iter([s[0] if s else Tensor(next(tensors)) for s in self.static])
+        return tree.map_structure(lambda _: next(values), self.out)
 
 
 def is_tensor(x: Any) -> bool:

@@ -30,13 +30,17 @@ class Interpreted:
     """Compiles nothing: a kernel of a chain is computed step by step by NumPy, and counted as the one launch that it is."""
 
     def __init__(self):
-        self._kernels = {}
+        self.kernels = {}
 
     def want(self, kernel):
-        self._kernels[kernel.name] = kernel
+        self.kernels[kernel.name] = kernel
+
+    def computes(self, name):
+        """Whether a kernel is that of a chain, or of several."""
+        return hasattr(self.kernels[name], "chain") or isinstance(self.kernels[name], MultiChainKernel)
 
     def function(self, name):
-        kernel = self._kernels[name]
+        kernel = self.kernels[name]
         table = CPU.table
         if isinstance(kernel, MultiChainKernel):
             return functools.partial(_by_table, kernel, table)
@@ -105,7 +109,7 @@ class DoubleOfGpu(Cuda):
         if type(self.modules) is Interpreted:
             for row in rows:
                 if isinstance(row, KernelRow):
-                    row.launch = functools.partial(_by_numpy, row)
+                    row.launch = by_numpy(row)
         return rows
 
     def strict(self):
@@ -167,6 +171,11 @@ def _weights(network, block, kernel, recurrent, bias):
         yield place, None if bias is None else bias[number * u : (number + 1) * u]
 
 
+def by_numpy(row):
+    """What a row's `launch` is where its kernels are computed by NumPy."""
+    return functools.partial(_by_numpy, row)
+
+
 def _by_numpy(row, args, outs, params):
     fake_cupy.counts.launches += row.launches_for(*args, **params)
     hosts = [a._host if isinstance(a, fake_cupy.ndarray) else a for a in args]
@@ -199,7 +208,11 @@ class WithoutOneDnn(Cpu):
 
 def make_gpu(modules=None):
     """The backend of the GPU that is not there."""
-    return CudaBackend(DoubleOfGpu(modules), CPU)
+    return backend_of(DoubleOfGpu(modules))
+
+
+def backend_of(device):
+    return CudaBackend(device, CPU)
 
 
 @functools.cache

@@ -24,6 +24,7 @@ import ctypes
 import inspect
 import json
 import numbers
+import operator
 import pathlib
 import types
 
@@ -66,7 +67,7 @@ class MemoryPointer:
 class ndarray:
     """An array of the device, which is one of NumPy's within."""
 
-    __slots__ = ("_host", "_lease", "__weakref__")
+    __slots__ = ("_host", "_lease", "_data", "__weakref__")
     __hash__ = None
 
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
@@ -137,7 +138,11 @@ class ndarray:
 
     @property
     def data(self):
-        return MemoryPointer(self._host)
+        try:
+            return self._data
+        except AttributeError:
+            self._data = MemoryPointer(self._host)
+            return self._data
 
     @property
     def base(self):
@@ -250,6 +255,18 @@ def _operator(name):
 
     return run
 
+
+for _name in (
+    "dtype",
+    "flags",
+    "itemsize",
+    "nbytes",
+    "ndim",
+    "shape",
+    "size",
+    "strides",
+):  # read often, so not by `__getattr__`
+    setattr(ndarray, _name, property(operator.attrgetter(f"_host.{_name}")))
 
 _BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
 for _name in (

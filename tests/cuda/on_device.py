@@ -1,7 +1,8 @@
 """What can only be checked on a GPU, in six minutes at most: python tests/cuda/on_device.py [--out FILE]
 
 Needs a machine with an NVIDIA GPU, the packages of the extras `cuda` and `cuda-linalg` and pytest, but no network: wheels that are missing
-may lie in the folder `wheels` beside this file, and are installed from there. Each part runs in a process of its own with a time limit, for
+may lie in the folder `wheels` beside this file, and are installed from there, and kernels that were compiled before in the folder `caches`
+(`python -m tests.cuda.precompile`). Each part runs in a process of its own with a time limit, for
 a kernel that fails may take its process with it, and leaves what it has found so far in a file: that goes into the JSON, which is written
 after each. No part takes the least time that those after it need. Numbers of parts that did not run stay away. `--double` runs all of it
 over the double of CuPy, which tells nothing of GPUs but that this file comes to its end.
@@ -29,6 +30,7 @@ from tests.cuda import on_device_times as times  # noqa: E402
 
 SECONDS = 360
 WHEELS = pathlib.Path(__file__).with_name("wheels")  # packages that the machine lacks, if somebody put them there
+CACHES = pathlib.Path(__file__).with_name("caches")  # kernels that precompile.py compiled elsewhere, if it did
 
 
 class Part(NamedTuple):
@@ -70,7 +72,8 @@ def found_by(name, options, found=None, **more):
     """What a part finds in this process."""
     found = checks.Found() if found is None else found
     try:
-        return PARTS[name].function(checks.Machine(options.double, options.quick, found), **more)
+        machine = checks.Machine(options.double, options.quick, found)
+        return {**PARTS[name].function(machine, **more), **checks.compiled(machine)}
     except Exception as error:
         return {**found, "error": f"{type(error).__name__}: {error}"[:1000], "where": traceback.format_exc()[-3000:]}
 
@@ -85,7 +88,7 @@ def run(name, options, limit):
             out = pathlib.Path(folder, f"{i}.json")
             share = ["--share", f"{i}/{processes}"] if name == "samples" else []
             command = [sys.executable, __file__, "--part", name, "--out", str(out), *flags, *share]
-            env = {**os.environ, "OMP_NUM_THREADS": "1"} if processes > 1 else None
+            env = {**os.environ, **({"OMP_NUM_THREADS": "1"} if processes > 1 else {}), **_with_caches(CACHES)}
             process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
             started.append((process, out))
         end, found = time.monotonic() + limit, []
@@ -109,6 +112,11 @@ def _ended(process, end):
             process.wait(5)
         return False
     return True
+
+
+def _with_caches(folder):
+    """What the environment of parts has more where there are kernels that were compiled before."""
+    return {"MLKIT_HOME": str(folder)} if folder.is_dir() else {}
 
 
 def install_wheels(folder):

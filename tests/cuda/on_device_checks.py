@@ -40,12 +40,12 @@ class Found(dict):
 
 class Machine:
     """The backends that parts compute with. is_double: there is no GPU; quick: as little as comes to its end; found: a `Found` for what a
-    part finds."""
+    part finds; gpu: the double, if it is not to be a new one."""
 
-    def __init__(self, is_double, quick, found):
+    def __init__(self, is_double, quick, found, gpu=None):
         self.is_double, self.quick, self.found = is_double, quick, found
         if is_double:
-            self.gpu = make_gpu()
+            self.gpu = gpu or make_gpu()
         else:
             if not cuda.names():
                 raise RuntimeError(f"there is no GPU to be used: {cuda.libraries()}")
@@ -55,6 +55,11 @@ class Machine:
     def use(self, backend):
         for holder in (State, state):
             holder.backend, holder.kernels = backend, backend.kernels
+
+
+def compiled(machine):
+    """How many kernels a part had to compile because no file had them; on the double there are none."""
+    return {} if machine.is_double else {"kernels compiled": machine.gpu.device.modules.compiled}
 
 
 def versions(machine):

@@ -186,10 +186,13 @@ class CapturedProgram:
     def _settled(self, arrays):
         """Whether the variables are where the graph expects them, some perhaps after they were copied there."""
         (recording,) = self._recording
-        elsewhere = [(i, place) for i, place in zip(self._fixed, recording.places) if arrays[i].data.ptr != place.pointer.ptr]
-        if not elsewhere:
+        addresses = [arrays[i].data.ptr for i in self._fixed]
+        if addresses == recording.addresses:
             self._was_elsewhere = False
             return True
+        elsewhere = [
+            (i, place) for i, place, address in zip(self._fixed, recording.places, addresses) if address != place.pointer.ptr
+        ]
         much = sum(arrays[i].nbytes for i, _ in elsewhere) > FEW_BYTES
         if (much and self._was_elsewhere) or not all(place.is_free() for _, place in elsewhere):
             return False
@@ -204,6 +207,7 @@ class _Recording:
 
     def __init__(self, graph, copied, places, results, sources, pool):
         self.graph, self.copied, self.places, self.pool = graph, copied, places, pool
+        self.addresses = [place.pointer.ptr for place in places]
         self.results, self.sources = [r if s is None else None for r, s in zip(results, sources)], sources
 
 

@@ -1,7 +1,8 @@
 """From the text of kernels to functions on the GPU: NVRTC compiles all that are wanted at once, and a folder keeps what it made.
 
 One call of the compiler takes a quarter of a second whatever it gets, so kernels are collected until the first of them is launched. Only
-machine code (cubin) is loaded: a driver may be older than the PTX that NVRTC writes.
+machine code (cubin) is loaded: a driver may be older than the PTX that NVRTC writes. Beside the machine code the folder has a note for each
+kernel of which file it is in, so another program finds those that it has in common with one before.
 """
 
 import threading
@@ -25,6 +26,8 @@ class Modules:
     def __init__(self, compile, load, key):
         self._compile, self._load, self._key = compile, load, key
         self._wanted, self._functions = {}, {}  # name -> kernel; name -> function
+        self._loaded = {}  # name of a file -> module
+        self.compiled = 0  # kernels that no file had
         self._lock = threading.Lock()
 
     def want(self, kernel):
@@ -43,22 +46,47 @@ class Modules:
         return found
 
     def _make_all(self):
-        if not self._wanted:
-            return
-        names = sorted(self._wanted)
-        text = whole_text([self._wanted[name] for name in names])
-        module = self._load(self._code(text))
-        self._functions.update((name, module.get_function(name)) for name in names)
+        kernels = [self._wanted[name] for name in sorted(self._wanted)]
+        missing = []
+        for kernel in kernels:
+            module = self._from_folder(kernel)
+            if module is None:
+                missing.append(kernel)
+            else:
+                self._functions[kernel.name] = module.get_function(kernel.name)
+        if missing:
+            module = self._made(missing)
+            self._functions.update((kernel.name, module.get_function(kernel.name)) for kernel in missing)
         self._wanted.clear()
 
-    def _code(self, text):
-        """The machine code of a text, from the folder if it has been compiled before."""
-        path = kept.path_of("kernels", f"{self._key}\n{text}", "cubin")
-        code = kept.read(path)
-        if code is None:
-            code = self._compile(text)
-            kept.write(path, code)
-        return code
+    def _from_folder(self, kernel):
+        """The module that has a kernel which was compiled before, or None."""
+        name = (kept.read(self._note(kernel)) or b"").decode()
+        if name and name not in self._loaded:
+            code = kept.read(self._note(kernel).with_name(name))
+            if code is None:
+                return None
+            self._loaded[name] = self._load(code)
+        return self._loaded.get(name)
+
+    def _made(self, kernels):
+        """A new module, which the folder keeps."""
+        text = whole_text(kernels)
+        path = self._path(text, "cubin")
+        code = self._compile(text)
+        self.compiled += len(kernels)
+        kept.write(path, code)
+        for kernel in kernels:
+            kept.write(self._note(kernel), path.name.encode())
+        self._loaded[path.name] = module = self._load(code)
+        return module
+
+    def _note(self, kernel):
+        """Where it is noted which file has a kernel."""
+        return self._path(whole_text([kernel]), "where")
+
+    def _path(self, text, ending):
+        return kept.path_of("kernels", f"{self._key}\n{text}", ending)
 
 
 def whole_text(kernels):
@@ -69,9 +97,6 @@ def whole_text(kernels):
 
 def of_device(xp, number):
     """The `Modules` of one GPU, compiled by the NVRTC that CuPy has loaded."""
-    nvrtc = xp.cuda.nvrtc
-    architecture = f"sm_{xp.cuda.Device(number).compute_capability}"
-    version = ".".join(map(str, nvrtc.getVersion()))
 
     def load(code):
         with xp.cuda.Device(number):
@@ -79,6 +104,12 @@ def of_device(xp, number):
             module.load(code)
         return module
 
+    return of_architecture(xp.cuda.nvrtc, f"sm_{xp.cuda.Device(number).compute_capability}", load)
+
+
+def of_architecture(nvrtc, architecture, load):
+    """The `Modules` of an architecture such as "sm_90"."""
+    version = ".".join(map(str, nvrtc.getVersion()))
     return Modules(lambda text: compiled(nvrtc, text, architecture), load, f"{architecture} {version}")
 
 
