@@ -37,7 +37,6 @@ class NativeBackend(Backend):
         self.elementwise_out, self.out_kernels = elementwise_out.make(self.xp), out_kernels.make(self.xp)
         self.target = NativeTarget(self.table, self.elementwise_out, device)
         self.arena = Arena(device)
-        self.array_type = self.xp.ndarray
 
     def devices(self):
         return [*(self.others.names() if self.others else ()), self.device.name]

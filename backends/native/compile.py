@@ -121,11 +121,10 @@ class _Form(Executable):
             arrays.extend(self.copies.take(arrays))
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
-        own = self.backend.array_type
+        for i in self.backend.device.elsewhere(arrays):
+            arrays[i] = self.backend.adopt(arrays[i])
+            self.moved = True
         for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
-            if type(arrays[i]) is not own:
-                arrays[i] = self.backend.adopt(arrays[i])
-                self.moved = True
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.device.dense(arrays[i])
         device = self.backend.device

@@ -81,6 +81,10 @@ class Device:
         """Write a number into all elements of a dense array."""
         array.fill(value)
 
+    def elsewhere(self, arrays):
+        """The numbers of those among a program's arrays that are not on this device."""
+        return [i for i, a in enumerate(arrays) if type(a) is not self.xp.ndarray]
+
     def borrowed(self, arrays, numbers):
         """Those of the numbers whose arrays have memory that something else has too."""
         return [i for i in numbers if arrays[i].base is not None]

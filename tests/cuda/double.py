@@ -93,8 +93,8 @@ class DoubleOfGpu(Cuda):
 
     most_blocks = 4
 
-    def __init__(self, modules=None):
-        super().__init__(fake_cupy.module, 0, modules or Interpreted())
+    def __init__(self, modules=None, number=0):
+        super().__init__(fake_cupy.module, number, modules or Interpreted())
         self.cudnn, self.networks = PlansOfDouble(), Networks(self, CudnnOfDouble())
         if type(self.modules) is Interpreted:
             self.copies_alone()

@@ -224,6 +224,7 @@ class Lease:
     def __init__(self, nbytes):
         self._pool, self._size = getattr(_here, "pool", None) or default_pool, max(-(-nbytes // 512), 1) * 512
         self._pool.take(self._size)
+        self.device = current_device()
         self._is_taken = True
 
     def __del__(self):
@@ -281,9 +282,14 @@ def alloc_pinned_memory(size):
 # ---- the device and the driver -------------------------------------------------------------------------------------------
 
 
+def current_device():
+    """The number of the one that the thread uses."""
+    return getattr(_here, "device", 0)
+
+
 class Device:
     def __init__(self, device=None):
-        self.id = device or 0
+        self.id = current_device() if device is None else device
         self.compute_capability = "90"
         self.attributes = {"MultiProcessorCount": 1}
 
@@ -291,10 +297,12 @@ class Device:
         _here.device = self.id
 
     def __enter__(self):
+        self._before = [*getattr(self, "_before", ()), current_device()]
+        self.use()
         return self
 
     def __exit__(self, *_):
-        pass
+        _here.device = self._before.pop()
 
 
 class runtime:
@@ -302,6 +310,10 @@ class runtime:
 
     CUDARuntimeError = CUDARuntimeError
     free, total = 16 << 30, 16 << 30
+
+    @staticmethod
+    def getDeviceCount():
+        return 1
 
     @classmethod
     def memGetInfo(cls):

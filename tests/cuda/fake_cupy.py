@@ -30,7 +30,7 @@ import types
 
 import numpy as np
 
-from tests.cuda.fake_cuda import counts, cuda, default_pool, is_strict, lease, submit
+from tests.cuda.fake_cuda import counts, cuda, current_device, default_pool, is_strict, lease, submit
 from tests.cuda.fake_cuda import wait as _wait
 
 NAMES = json.loads(pathlib.Path(__file__).with_name("cupy_names.json").read_text())
@@ -45,6 +45,10 @@ class MemoryPointer:
     def __init__(self, host, offset=0):
         self.host, self.offset, self.mem = host, offset, lease(host)
         self.ptr = host.ctypes.data + offset
+
+    @property
+    def device_id(self):
+        return self.mem.device
 
     def __add__(self, offset):
         return MemoryPointer(self.host, self.offset + offset)
@@ -151,7 +155,7 @@ class ndarray:
 
     @property
     def device(self):
-        return types.SimpleNamespace(id=0)
+        return types.SimpleNamespace(id=self._lease.device)
 
     @property
     def T(self):
@@ -208,6 +212,8 @@ def _key(key):
 
 def _to_host(value):
     if isinstance(value, ndarray):
+        if value._lease.device != current_device():
+            raise ValueError(f"Array device must be same as the current device: {value._lease.device} and {current_device()}")
         return value._host
     if isinstance(value, np.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")
@@ -423,6 +429,8 @@ def _array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, block
 def _asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     if not isinstance(a, ndarray):
         return _uploaded(np.array(a, dtype, order=order))
+    if a._lease.device != current_device():
+        return _array(a, dtype, order=order or "K")
     if dtype is None or a.dtype == np.dtype(dtype):
         return a
     return _launch(lambda x: x.astype(dtype), (a,), {})

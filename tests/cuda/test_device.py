@@ -8,11 +8,12 @@ import pytest
 import mlkit
 from mlkit import layers, ops
 from mlkit.core import debug
-from mlkit.core.backend import choose_default
+from mlkit.core.backend import choose_default, register_arrays
 from mlkit.core.state import state, swapped
 from mlkit.primitives import movement
 from mlkit.primitives.foreign import foreign_call
-from tests.cuda import fake_cupy
+from tests.cuda import fake_cuda, fake_cupy
+from tests.cuda.double import DoubleOfGpu, backend_of
 
 
 @pytest.fixture
@@ -23,6 +24,19 @@ def beside(gpu, monkeypatch):
     monkeypatch.setattr(cuda, "names", lambda: ["cuda:0"])
     monkeypatch.setattr(cuda, "backend", lambda name, host: gpu)
     return gpu
+
+
+@pytest.fixture
+def two(gpu, monkeypatch):
+    """The CPU in force, and two GPUs to be had by their names: name -> backend."""
+    from mlkit.backends.native import cuda
+
+    monkeypatch.setattr(fake_cuda.runtime, "getDeviceCount", lambda: 2)
+    found = {f"cuda:{k}": backend_of(DoubleOfGpu(number=k)) for k in range(2)}
+    monkeypatch.setattr(cuda, "names", lambda: list(found))
+    monkeypatch.setattr(cuda, "backend", lambda name, host: found[name])
+    yield found
+    register_arrays(fake_cupy.ndarray, gpu)
 
 
 def test_devices_are_listed_and_named_in_all_ways(beside):
@@ -73,6 +87,53 @@ def test_values_of_two_devices_in_one_op_are_named(beside):
         x = ops.ones((2, 3))
     with pytest.raises(ValueError, match="cpu:0 computes, but argument 0 is on cpu:0, argument 1 is on cuda:0"):
         ops.matmul(ops.ones((4, 2)), x)
+
+
+@pytest.mark.parametrize("computes", ["cpu:0", "cuda:0", "cuda:1"])
+@pytest.mark.parametrize("first, second", [("cuda:0", "cuda:1"), ("cpu:0", "cuda:1"), ("cuda:0", "cpu:0")])
+def test_any_two_devices_in_one_op_are_named(computes, first, second, two):
+    with mlkit.device(first):
+        x = ops.ones((2, 3))
+    with mlkit.device(second):
+        y = ops.ones((2, 3))
+    assert (x.device, y.device) == (first, second)
+    both = f"add: {computes} computes, but argument 0 is on {first}, argument 1 is on {second}. Compute where they are"
+    with mlkit.device(computes), pytest.raises(ValueError, match=both):
+        ops.add(x, y)
+    np.testing.assert_array_equal((x.numpy(), y.numpy()), np.ones((2, 2, 3)))  # wherever they are
+
+
+@pytest.mark.parametrize("made, used", [("cuda:0", "cuda:1"), ("cpu:0", "cuda:1"), ("cuda:1", "cpu:0")])
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_weights_and_the_state_of_the_optimizer_move_to_the_device_that_trains(made, used, eagerly, two):
+    x, y = np.random.default_rng(0).normal(size=(8, 3)).astype("float32"), np.ones((8, 1), "float32")
+
+    def trained(devices):
+        mlkit.utils.set_random_seed(0)
+        with mlkit.device(devices[0]):
+            model = mlkit.Sequential([mlkit.Input((3,)), layers.Dense(4, "relu"), layers.Dropout(0.2), layers.Dense(1)])
+            model.compile("adam", "mse", run_eagerly=eagerly)
+        for device in devices:
+            with mlkit.device(device):
+                model.fit(x, y, epochs=2, verbose=0)
+                assert {v.value.device for v in model.trainable_variables + model.optimizer.variables} == {device}
+        return [w.numpy() for w in model.weights]
+
+    for moved, stayed in zip(trained([made, used, made]), trained([made] * 3)):
+        np.testing.assert_allclose(moved, stayed, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gpu_that_takes_an_array_of_another_waits_for_it_and_holds_it_meanwhile(two, monkeypatch):
+    waits = []
+    monkeypatch.setattr(fake_cuda.Stream, "wait_event", lambda self, event: waits.append(self))
+    with mlkit.device("cuda:0"):
+        v = mlkit.Variable([1.0, 2.0])
+    held = []
+    monkeypatch.setattr(two["cuda:1"].device.streams, "hold", lambda thing: held.append(thing.tolist()))
+    with mlkit.device("cuda:1"):
+        assert (v + 1).device == "cuda:1"
+    assert waits == [two["cuda:1"].device.streams.computing]
+    assert held == [[1, 2]]
 
 
 def test_a_model_made_on_the_cpu_trains_on_the_gpu(beside):

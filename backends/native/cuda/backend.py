@@ -35,6 +35,8 @@ class CudaBackend(NativeBackend):
 
     @in_words
     def to_numpy(self, array):
+        if (owner := self._of(array)) is not self:
+            return owner.to_numpy(array)
         self.device.enter()
         is_here = isinstance(array, self.xp.ndarray)
         host = array.get() if is_here else np.asarray(array)
@@ -60,12 +62,25 @@ class CudaBackend(NativeBackend):
     @in_words
     def adopt(self, array):
         """An array of the GPU from one of NumPy or of another GPU."""
+        owner = self._of(array)
+        if owner is not self:
+            owner.device.enter()
+            self.device.streams.after(owner.device.streams.computing, self.device.streams.computing)
         self.device.enter()
-        return self.xp.asarray(array)
+        own = self.xp.asarray(array)
+        if owner is not self:
+            self.device.streams.hold(array)  # which is read when this GPU comes to it
+        return own
 
     def export(self, array):
-        self.device.enter()  # who takes it waits for the stream that is current
+        self._of(array).device.enter()  # who takes it waits for the stream that is current
         return array
+
+    def _of(self, array):
+        """The backend of the GPU that an array lies on; this one for others."""
+        if self.device.is_alone or not isinstance(array, self.xp.ndarray) or array.data.device_id == self.device.number:
+            return self
+        return self.host.on(f"cuda:{array.data.device_id}")
 
     def devices(self):
         return self.host.devices()
@@ -91,13 +106,16 @@ class CudaBackend(NativeBackend):
 
 
 def _adopting(device, kernel):
-    """The kernel, which finds arrays of NumPy on the GPU."""
-    xp = device.xp
+    """The kernel, which finds arrays of NumPy on the GPU: numbers in any case, others where no argument is on a GPU yet."""
+    own = device.xp.ndarray
 
     def run(*args, **params):
         device.enter()
-        if any(type(a) is np.ndarray for a in args):
-            args = [xp.asarray(a) if type(a) is np.ndarray else a for a in args]
+        if numbers := [i for i in device.elsewhere(args) if isinstance(args[i], (np.ndarray, own))]:
+            on_gpus = any(type(a) is own for a in args)
+            if any(type(args[i]) is own or (on_gpus and args[i].ndim) for i in numbers):
+                raise ValueError(f"{device.name}: arguments {numbers} lie elsewhere.")  # the interpreter names op and devices
+            args = [device.backend.adopt(a) if i in numbers else a for i, a in enumerate(args)]
         try:
             return kernel(*args, **params)
         except Exception as error:

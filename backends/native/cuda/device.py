@@ -149,6 +149,17 @@ class Cuda(Device):
     def strict(self):
         return _cupyx.errstate(linalg="raise")
 
+    @functools.cached_property
+    def is_alone(self):
+        """Whether there is no other GPU, so that each array of CuPy's is here."""
+        return self.xp.cuda.runtime.getDeviceCount() == 1
+
+    def elsewhere(self, arrays):
+        if self.is_alone:
+            return super().elsewhere(arrays)
+        kind, number = self.xp.ndarray, self.number
+        return [i for i, a in enumerate(arrays) if type(a) is not kind or a.data.device_id != number]
+
     def fine(self, message):
         """A truth value on the device for kernels that check indices themselves, who write False: then `raise_doubts` has the message."""
         doubts = getattr(self._noting, "doubts", None)
