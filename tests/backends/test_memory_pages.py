@@ -62,7 +62,7 @@ def test_large_tensors_of_one_number(value, dtype):
     assert (a == a.dtype.type(value)).all()
 
 
-def test_a_program_writes_into_a_large_variable_in_place():
+def test_a_program_writes_into_a_large_variable_in_place(all_passes):
     v = mlkit.Variable("zeros", shape=(LARGE // 4,), dtype="float32")
     add = mlkit.function(lambda x: v.assign_add(x).value[0])
     one = np.ones(LARGE // 4, "float32")

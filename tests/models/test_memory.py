@@ -41,7 +41,7 @@ def test_the_size_of_a_batch_is_as_good_as_a_batch():
     assert f"{report.peak / 1e6:.2f}" in str(report)
 
 
-def test_many_classes_need_little_more_than_their_probabilities():
+def test_many_classes_need_little_more_than_their_probabilities(all_passes):
     model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(20_000, activation="softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
     probabilities = 64 * 20_000 * 4

@@ -117,7 +117,7 @@ SCANS = {
 
 
 @pytest.mark.parametrize("case", SCANS)
-def test_scans(case, waiting):
+def test_scans(case, waiting, all_passes):
     SCANS[case]()
 
 
