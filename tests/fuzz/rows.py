@@ -14,6 +14,7 @@ from mlkit.primitives.placement import relayout
 from tests.ops.sample import Maker, gather, is_unique
 
 MOST_ELEMENTS = 300_000  # of a result: programs are many
+SQUARED = ("diag", "diagflat")  # matrices of vectors, whose masks of truth values are computed while results are inferred
 REFUSALS = (ValueError, TypeError, NotImplementedError)  # how a call says that arguments do not fit
 
 
@@ -49,6 +50,9 @@ class Row:
     def infer(self, specs):
         """The specs of the results (None among them for what is no tensor), or None where the arguments do not fit."""
         if specs not in self.specs:
+            if self.sample.name in SQUARED and any(math.prod(s.shape) ** 2 > MOST_ELEMENTS for s in specs):
+                self.specs[specs] = None
+                return None
             try:
                 found = [t.spec if type(t) is Tensor else None for t in tree.flatten(self.call(map(Tensor, specs)))]
                 small = all(s is None or math.prod(s.shape) <= MOST_ELEMENTS for s in found)
