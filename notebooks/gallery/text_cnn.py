@@ -61,7 +61,7 @@ def n_grams(model, maps, tokens, words, count=4):
     return "\n".join(lines)
 
 
-# %% Train with a rate that falls to 0, and judge on the sentences held out
+# %% Train with a rate that falls to 0, keep a mean of the last weights, and judge on the sentences held out
 def run(quick=False, seed=0):
     sentences, labels = film_sentences(made=quick)
     order = np.random.default_rng(0).permutation(len(labels))  # the split is the same for all seeds
@@ -74,7 +74,7 @@ def run(quick=False, seed=0):
     model, maps = network(len(words), *((8, 4) if quick else (100, 100)))
     rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(tokens[:split]) // batch)
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(rate), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+    model.compile(keras.optimizers.Adam(rate, use_ema=True, ema_momentum=0.995), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
     history = model.fit(tokens[:split], labels[:split], batch_size=batch, epochs=epochs, verbose=0)
     _, accuracy = model.evaluate(tokens[split:], labels[split:], batch_size=250, verbose=0)
     baseline = tf_idf(text[:split], labels[:split], text[split:], labels[split:])

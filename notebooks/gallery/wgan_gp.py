@@ -14,7 +14,7 @@ from result import Result, grid, main, picture
 import mlkit as keras
 from mlkit import layers, ops
 
-PENALTY, NOISE, CRITIC_STEPS = 10.0, 64, 5
+PENALTY, NOISE, CRITIC_STEPS = 15.0, 64, 5
 
 
 def networks(width):
