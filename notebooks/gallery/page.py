@@ -58,10 +58,11 @@ def page(rows: dict) -> str:
     ]  # fmt: skip
     for name, row in sorted(rows.items()):
         mark = "" if row["reached"] else " (missed)"
-        goal = f"{'≤' if row['lower'] else '≥'} {row['goal']:g}{mark}"
-        text.append(
-            f"| [{name}](#{name}) | {row['measure']} | **{row['figure']:g}** | {row['baseline']:g} | {goal} | {row['seconds']} |\n"
-        )
+        cells = (
+            f"[{name}](#{name})", row["measure"].replace("|", "\\|"), f"**{row['figure']:g}**", f"{row['baseline']:g}",
+            f"{'≤' if row['lower'] else '≥'} {row['goal']:g}{mark}", str(row["seconds"]),
+        )  # fmt: skip
+        text.append(f"| {' | '.join(cells)} |\n")
     for name, row in sorted(rows.items()):
         about = header(name)
         text.append(f"\n## {name}\n\n{about['Title']}. [{name}.py](../notebooks/gallery/{name}.py)\n\n")
