@@ -257,6 +257,29 @@ def test_memory_is_held_until_the_device_has_come_past_a_graph(here):
     assert recording() is None
 
 
+def test_a_program_that_is_dropped_while_another_is_captured_disturbs_nothing(here):
+    """As garbage is collected at any time: what it holds is put by, and the events of that are looked at."""
+    other = mlkit.function(lambda x: ops.exp(x) - 1)
+    f = mlkit.function(lambda x: ops.sin(x) + x)
+    for _ in range(2):
+        other(ops.ones(4))
+    f(ops.ones(4))
+    program, held = program_of(f), [other]
+    del other
+    run = program._run
+
+    def dropping(arrays):
+        held.clear()
+        gc.collect()
+        return run(arrays)
+
+    program._run = dropping
+    fake_cupy.counts.clear()
+    for _ in range(3):
+        np.testing.assert_allclose(f(ops.ones(4)).numpy(), np.sin(1) + 1, rtol=1e-6)
+    assert fake_cupy.counts.replays == 3
+
+
 def test_two_threads_run_the_same_program(here):
     f = mlkit.function(lambda x: ops.sum(ops.sort(x @ x) @ x) + x[0, 0])
     inputs = [np.full((5, 5), i, "float32") for i in range(6)]

@@ -31,6 +31,8 @@ def test_all_parts_come_to_their_end(tmp_path):
     assert parts["captured"]["graph equals kernels to the bit"]
     assert parts["captured"]["largest difference to the CPU"] < 1e-4
     assert max(parts["statistics"]["largest difference, of the largest value"].values()) < 1e-4
+    assert max(parts["statistics"]["largest error, of the largest value"].values()) < 2e-2
+    assert len(parts["demo"]["losses"]) == len(parts["fine-tuning"]["losses"]) == 1
     wrong = [
         f"{name}: {value}" for part in ("kernels", "steps") for name, value in parts[part].items() if isinstance(value, str)
     ]

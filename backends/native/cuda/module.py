@@ -9,6 +9,7 @@ import threading
 
 from mlkit.backends.native import kept
 from mlkit.backends.native.cuda.expressions import HELPERS
+from mlkit.backends.native.cuda.library import PIP, PIP_12
 from mlkit.backends.native.cuda.row import text_of
 
 OPTIONS = ("--std=c++17",)
@@ -124,7 +125,19 @@ def compiled(nvrtc, text, architecture, options=()):
         try:
             nvrtc.compileProgram(program, [f"--gpu-architecture={architecture}", *OPTIONS, *options])
         except nvrtc.NVRTCError as error:
-            raise RuntimeError(f"NVRTC refuses kernels for {architecture}:\n{nvrtc.getProgramLog(program)}") from error
+            said = nvrtc.getProgramLog(program)
+            raise RuntimeError(f"NVRTC refuses kernels for {architecture}:\n{said}{_of_old_nvrtc(nvrtc, said)}") from error
         return nvrtc.getCUBIN(program)
     finally:
         nvrtc.destroyProgram(program)
+
+
+def _of_old_nvrtc(nvrtc, said):
+    """What to do where it does not know the card, as a sentence."""
+    if "gpu-architecture" not in said:
+        return ""
+    version = ".".join(map(str, nvrtc.getVersion()))
+    return (
+        f"Version {version} of it does not know this card: newer ones come with {PIP}, or, for drivers of CUDA 12, {PIP_12}. "
+        "MLKIT_DEVICE=cpu does without the GPU."
+    )
