@@ -123,6 +123,19 @@ def test_weights_and_the_state_of_the_optimizer_move_to_the_device_that_trains(m
         np.testing.assert_allclose(moved, stayed, rtol=1e-5, atol=1e-6)
 
 
+def test_a_value_that_somebody_holds_stays_on_its_gpu_when_the_variable_is_trained_on_another(two):
+    step = mlkit.function(lambda x: v.assign_add(x))
+    with mlkit.device("cuda:0"):
+        v = mlkit.Variable([1.0, 2.0])
+        held = v.value
+    for count in range(1, 4):
+        with mlkit.device("cuda:1"):
+            step(ops.ones(2))
+            assert v.value.device == "cuda:1"
+            assert v.numpy().tolist() == [1 + count, 2 + count]
+    assert (held.device, held.tolist()) == ("cuda:0", [1, 2])
+
+
 def test_a_gpu_that_takes_an_array_of_another_waits_for_it_and_holds_it_meanwhile(two, monkeypatch):
     waits = []
     monkeypatch.setattr(fake_cuda.Stream, "wait_event", lambda self, event: waits.append(self))

@@ -429,7 +429,10 @@ def test_results_that_are_parts_of_others_are_written_in_place(rows, reference):
     assert not whole.get()[:, [0, 1, 6, 7]].any()
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case[0].startswith("scatter")], ids=ident)
+LAST_OF_SCATTERS = {case[0]: case for case in CASES if case[0].startswith("scatter")}
+
+
+@pytest.mark.parametrize("case", LAST_OF_SCATTERS.values(), ids=ident)
 def test_what_scatters_begin_with_may_be_written_over(case, rows):
     name, args, params = case
     x, *others = map(on_device, args)

@@ -30,7 +30,7 @@ class CudaBackend(NativeBackend):
     def asarray(self, host, dtype, owned=False):
         self.device.enter()
         if isinstance(host, self.xp.ndarray):
-            return host.astype(dtypes.as_numpy(dtype))
+            return self.adopt(host).astype(dtypes.as_numpy(dtype))
         return self.xp.asarray(np.asarray(host, dtypes.as_numpy(dtype)))
 
     @in_words
@@ -56,6 +56,8 @@ class CudaBackend(NativeBackend):
 
     @in_words
     def own(self, array):
+        if self._of(array) is not self:
+            return self.adopt(array)  # a copy
         self.device.enter()
         return self.xp.array(array)
 
