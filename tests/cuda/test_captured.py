@@ -89,6 +89,20 @@ def test_steps_are_captured_and_use_no_default_stream(name, policy, here):
     assert fake_cupy.counts.launches <= 20  # copies of the batch in, of results out, and of metrics that were reset
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_fit_waits_for_the_logs_of_an_epoch_and_for_no_step(epochs, here):
+    waits = []
+    for batches in (5, 20):
+        model, x, y = dense()
+        x, y = (np.concatenate([a] * batches) for a in (x, y))
+        model.fit(x, y, batch_size=6, verbose=0, check=False)
+        fake_cupy.counts.clear()
+        model.fit(x, y, batch_size=6, epochs=epochs, verbose=0, check=False)
+        assert fake_cupy.counts.replays >= (batches - 1) * epochs
+        waits.append(sum(fake_cupy.counts.waits.values()))
+    assert waits[0] == waits[1] <= 4 * epochs + 4
+
+
 def test_results_that_are_kept_never_change(here):
     f = mlkit.function(lambda x: (x, ops.exp(x), ops.reshape(x * 2, (-1,))))
     kept = [f(ops.full((2, 2), float(i))) for i in range(5)]
