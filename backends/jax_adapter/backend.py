@@ -10,7 +10,8 @@ from mlkit.backends.jax_adapter.evaluation import NOT_COMPILED, ROWS, compiled, 
 from mlkit.backends.jax_adapter.meshes import all_devices, name_of
 from mlkit.backends.jax_adapter.oracle import oracle
 from mlkit.core import debug, dtypes
-from mlkit.core.backend import Backend, Executable
+from mlkit.core.backend import Backend
+from mlkit.core.executable import Executable
 
 
 class JaxBackend(Backend):

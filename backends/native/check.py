@@ -6,8 +6,8 @@ import numpy as np
 from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.prune import prune
 from mlkit.core import dtypes
-from mlkit.core.backend import Executable
 from mlkit.core.call import CallContext
+from mlkit.core.executable import Executable
 from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec

@@ -15,7 +15,7 @@ from mlkit.compiler.passes.hoist import hoist
 from mlkit.compiler.plan import Plan
 from mlkit.compiler.timing import times_for
 from mlkit.core import debug
-from mlkit.core.backend import Executable
+from mlkit.core.executable import Executable
 from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.ownership import held_among

@@ -21,25 +21,8 @@ from mlkit.layers.argument_checks import refuse
 from mlkit.layers.categories import encoded, output_mode_of
 from mlkit.layers.host_numbers import HostNumbers, is_symbolic
 from mlkit.layers.layer import Layer
+from mlkit.layers.token_counts import TokenCounts
 from mlkit.primitives.convert import host_array
-
-
-class _Seen:
-    """How often tokens occur, and in how many samples."""
-
-    def __init__(self):
-        self.times, self.samples_with, self.samples = collections.Counter(), collections.Counter(), 0
-
-    def add(self, tokens: list[Any]) -> None:
-        self.times.update(tokens)
-        self.samples_with.update(set(tokens))
-        self.samples += 1
-
-    def most_frequent_first(self, without: set[Any]) -> list[Any]:
-        return sorted(set(self.times) - without, key=lambda t: (self.times[t], t), reverse=True)
-
-    def inverse_frequencies(self, tokens: list[Any]) -> list[float]:
-        return [np.log(1 + self.samples / (1 + self.samples_with[t])) for t in tokens]
 
 
 class Lookup(Layer):
@@ -156,7 +139,7 @@ class Lookup(Layer):
 
     def update_state(self, data: Any) -> None:
         """Count the tokens of a batch; `finalize_state` makes the vocabulary of all of them."""
-        self._seen = self._seen or _Seen()
+        self._seen = self._seen or TokenCounts()
         for row in self._rows(data):
             self._seen.add([self._token(t) for t in row])
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Self
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.deferred import Deferred
-from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
 from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
 from mlkit.models import saving
-from mlkit.models.function import build_by_calling, input_shapes, is_functional_call, split_functional, with_arrays
+from mlkit.models.function import build_by_calling, is_functional_call, split_functional, with_arrays
+from mlkit.models.graph_model import GraphModel
 from mlkit.models.host_part import Prepared
-from mlkit.models.layer_graph import LayerGraph, find_layer
+from mlkit.models.layer_graph import LayerGraph
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, has_symbol
 from mlkit.objects.serialization import serialize_keras_object
@@ -31,7 +31,7 @@ state_trees, summary = Deferred("mlkit.models.state_tree"), Deferred("mlkit.mode
 __all__ = ["Functional", "Model"]
 
 
-class Model(Trainer, Layer):
+class Model(Trainer, GraphModel):
     """A trainable model, made in one of two ways.
 
     From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__`
@@ -44,7 +44,6 @@ class Model(Trainer, Layer):
     10
     """
 
-    _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
     _image_task: "ImageTask | None" = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -113,81 +112,9 @@ class Model(Trainer, Layer):
             raise NotImplementedError(f"Model {type(self).__name__} has no `call` method. Define call(self, inputs).")
         return self._graph.call(inputs, mask)
 
-    # ---- the layer graph -----------------------------------------------------------------------------------------
-
-    @property
-    def _is_functional(self):
-        """Whether it was made from KerasTensors; a Sequential is a list of layers, though it may have a graph."""
-        return self._graph is not None
-
-    @property
-    def _is_made_of_layers(self):
-        """Whether its parts are its `layers`, and not what its attributes hold."""
-        return self._graph is not None
-
-    def _known_graph(self, what):
-        if self._graph is None:
-            raise AttributeError(
-                f"Model {self.name!r} has no `{what}`: it is not made from KerasTensors, or does not know its input shape yet. "
-                "Start it with an Input, or build it."
-            )
-        return self._graph
-
-    @property
-    def inputs(self) -> list[KerasTensor]:
-        """The input KerasTensors, flat."""
-        return self._known_graph("inputs").inputs
-
-    @property
-    def outputs(self) -> list[KerasTensor]:
-        """The output KerasTensors, flat."""
-        return self._known_graph("outputs").outputs
-
-    @property
-    def input(self) -> Structure:
-        return self._graph._inputs_struct if self._graph else super().input
-
-    @property
-    def output(self) -> Structure:
-        return self._graph._outputs_struct if self._graph else super().output
-
-    @property
-    def input_shape(self) -> Any:
-        return input_shapes(self._known_graph("input_shape"))
-
-    @property
-    def output_shape(self) -> Any:
-        return tree.map_structure(lambda t: show(t.spec.shape), self._known_graph("output_shape")._outputs_struct)
-
-    @property
-    def input_names(self) -> list[str]:
-        return self._known_graph("input_names").input_names
-
-    @property
-    def output_names(self) -> list[str]:
-        return self._known_graph("output_names").output_names
-
-    @property
-    def operations(self) -> list[Any]:
-        """Layers and recorded functions of the graph, input layers included, in Keras's order."""
-        return self._known_graph("operations").operations
-
-    def _notes_masks(self, args, kwargs):
-        return self._graph is not None or super()._notes_masks(args, kwargs)  # a graph converts each input for itself
-
     @property
     def _has_call(self):
         return self._graph is not None or type(self).call is not Model.call
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers of the model, not those within them."""
-        found = self._graph_layers if self._graph is not None else self._layers
-        return list(found)
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place in `layers`. Raises ValueError if there is none."""
-        return find_layer(self.layers, name, index)
 
     def build(self, input_shape: Any = None) -> None:
         """Create all weights for inputs of this shape (structure of tuples with None)."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from mlkit import data, optimizers
 from mlkit.callbacks.callback import Callback
 from mlkit.core.communicator import replicas
-from mlkit.core.deferred import Deferred
 from mlkit.core.messages import explained
 from mlkit.core.ownership import own_arrays
 from mlkit.core.tensor import Tensor
@@ -18,9 +17,10 @@ from mlkit.data.batch import unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
-from mlkit.models import checks, loops, run_state
+from mlkit.models import checks, loops
 from mlkit.models import epochs as epoch_data
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
+from mlkit.models.run_hooks import RunHooks
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.objects.variable import Variable
@@ -29,10 +29,8 @@ from mlkit.ops.gradients import GradientTape
 if TYPE_CHECKING:
     from mlkit.callbacks.history import History
 
-nonfinite, profile = Deferred("mlkit.models.nonfinite"), Deferred("mlkit.models.profile")  # few programs ask for them
 
-
-class Trainer:
+class Trainer(RunHooks):
     """The part of `Model` that trains: what users call and override. What it holds for that is a `Training`."""
 
     def __init__(self):
@@ -364,30 +362,6 @@ class Trainer:
             return self.reset_metrics()
         for m in self._training.metrics_of(self):
             m.reset_state()
-
-    def _begin_noted_step(self):
-        """Note what leads back to the values before the batches that `fit` runs next."""
-        nonfinite.begin_step(self, self._training.run)
-
-    def _end_noted_step(self):
-        """The batches have run."""
-        self._training.run.journal.end_step()
-
-    def _explain_nonfinite(self):
-        """In words, where the batches noted last give a number that is not finite; variables have the values from before them."""
-        return nonfinite.rewound_and_explained(self, self._training.run)
-
-    def _profile_last_batch(self, runs):
-        """A `ProfileReport` of a training step on the batch that `fit` has run last."""
-        return profile.profile(self, *self._training.run.group[-1], training=True, runs=runs)
-
-    def _captured_run(self, epoch):
-        """What writes all that decides how the `fit` under way goes on, with this epoch, into a file; see `run_state.captured`."""
-        return run_state.captured(self, epoch)
-
-    def _load_run(self, path):
-        """Let the `fit` under way go on from what `_captured_run` has captured."""
-        self._initial_epoch = run_state.load(self, path)
 
     # ---- programs --------------------------------------------------------------------------------------------------
 
