@@ -1,15 +1,18 @@
 """What runs a model on the rows of several requests at once: sizes that are prepared, padding, and who may not be put together."""
 
+import logging
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec
+from mlkit.core.spec import Spec
 from mlkit.export import golden
 from mlkit.serving.contract import Runner, TensorSpec
 
+log = logging.getLogger("mlkit.serving")
+_TRIED = 8, 32, 128  # for sizes that are free: a model may need some length before it computes anything
 _QUICK = 0.001  # seconds, of which an event loop has many to give between two answers about health
 
 
@@ -17,7 +20,8 @@ class Batches:
     """A runner, ready for batches of 1, 2, 4 … `max_batch_size` rows.
 
     together: whether rows of different requests run together. They do unless a row's answer depends on what stands beside it, as it
-    does in models that compute over the batch; these run each request by itself, as it came. verified: whether a golden sample came with
+    does in models that compute over the batch; these run each request by itself, as it came, and so do models that took none of the
+    free sizes that were tried, of which it is not known. verified: whether a golden sample came with
     the model, and its answers are the same here. quick_rows: how many rows take less time than it is worth handing them to another thread;
     0 where one does not, or where it is not known because sizes are free.
     """
@@ -110,20 +114,32 @@ class Batches:
                     self.quick_rows = size
         if self.max_rows < 2:
             return
-        try:
-            self.together = self._answers_rows_by_themselves()
-        except Exception:
-            if not has_free_sizes:
-                raise
-            return  # the model does not take the sizes that were tried; requests bring others
+        self.together = self._found_out() if has_free_sizes else self._answers_rows_by_themselves()
         if not self.together and self.runner.rows:
             raise ValueError(
                 f"a row's answer depends on the {self.max_rows - 1} beside it, so that requests cannot be answered."
             )
 
-    def _answers_rows_by_themselves(self) -> bool:
-        """Whether two rows have the same answers alone and in a batch."""
-        sample = _sample(self.runner.inputs, 2)
+    def _found_out(self) -> bool:
+        """`_answers_rows_by_themselves` with the first free sizes that the model takes. Where it takes none of them each request
+        runs by itself, unless the model has a number of rows of its own, which have to be filled."""
+        for size in _TRIED:
+            try:
+                return self._answers_rows_by_themselves(size)
+            except Exception as error:  # of any kind, as the model is; requests bring sizes that it takes
+                refused = error
+        log.warning(
+            "%s: the model takes none of the sizes %s where its own are free, so that it cannot be seen whether a row's answer "
+            "depends on those beside it. Of the last size it said: %s",
+            f"requests run in batches of {self.runner.rows}" if self.runner.rows else "each request runs by itself",
+            ", ".join(map(str, _TRIED)),
+            refused,
+        )
+        return self.runner.rows is not None
+
+    def _answers_rows_by_themselves(self, free: int | None = None) -> bool:
+        """Whether two rows have the same answers alone and in a batch. free: stands for sizes that are."""
+        sample = _sample(self.runner.inputs, 2, free)
         beside = self._run([sample], 2)
         if any(not a.ndim or len(a) < 2 for a in beside):
             return False
@@ -139,13 +155,10 @@ def _powers(limit: int) -> list[int]:
     return found + [limit] * (limit > 1)
 
 
-def _sample(specs: Sequence[TensorSpec], rows: int) -> list[np.ndarray]:
-    strings = [np.array([["a", "b", "c"][i % 3] for i in range(rows)]) for s in specs if s.dtype == dtypes.STRING]
-    numbers = golden.sample([Spec((rows, *map(_size, s.shape)), s.dtype) for s in specs if s.dtype != dtypes.STRING])
-    words, arrays = iter(strings), iter(numbers)
-    full = lambda a, s: np.broadcast_to(a.reshape(-1, *[1] * len(s.shape)), (rows, *s.shape)).copy()
-    return [full(next(words), s) if s.dtype == dtypes.STRING else next(arrays) for s in specs]
-
-
-def _size(n: int | None) -> int | Dim:
-    return Dim() if n is None else n
+def _sample(specs: Sequence[TensorSpec], rows: int, free: int | None = None) -> list[np.ndarray]:
+    """Arrays of so many rows for each input. free: stands for sizes that are."""
+    shapes = [(rows, *(free if n is None else n for n in s.shape)) for s in specs]
+    strings = np.array([["a", "b", "c"][i % 3] for i in range(rows)])
+    full = lambda shape: np.broadcast_to(strings.reshape(-1, *[1] * (len(shape) - 1)), shape).copy()
+    numbers = iter(golden.sample([Spec(n, s.dtype) for n, s in zip(shapes, specs) if s.dtype != dtypes.STRING]))
+    return [full(shape) if s.dtype == dtypes.STRING else next(numbers) for shape, s in zip(shapes, specs)]

@@ -276,6 +276,21 @@ def test_they_are_found_where_sizes_are_free():
     assert Batches(KerasRunner(keras.Model(x, keras.layers.LSTM(2)(x))), 4).together
 
 
+@pytest.mark.parametrize("length, refused", [(20, 0), (200, 1)])
+def test_they_are_found_where_models_need_more_than_a_few_steps(length, refused, caplog):
+    """Rows of one request never have a part in another's answer: where no size that is tried will do, each runs alone."""
+    x = keras.Input((None, 2), name="x")
+    seen = keras.layers.Conv1D(3, length)(x)
+    centred = keras.layers.Lambda(lambda t: t - keras.ops.mean(t, axis=0, keepdims=True), name="y")(seen)
+    batches = Batches(KerasRunner(keras.Model(x, centred)), 4)
+    assert not batches.together
+    assert sum("runs by itself" in r.getMessage() for r in caplog.records) == refused
+    asked = [[rows(1, (length + 5) * 2, seed=s).reshape(1, -1, 2)] for s in (0, 1)]
+    for (answer,) in batches(asked):
+        np.testing.assert_allclose(answer, 0, atol=1e-6)
+    assert Batches(KerasRunner(keras.Model(x, seen)), 4).together == (not refused)
+
+
 def test_models_that_return_their_input_keep_their_answers():
     """Rows are gathered in memory that the next batch uses too."""
     x = keras.Input((2,), name="x")
