@@ -42,6 +42,11 @@ def of_numpy(a):
     return BACKEND.to_numpy(a) if hasattr(a, "shape") and not isinstance(a, (np.ndarray, np.generic)) else a
 
 
+def tensor(a):
+    """A Tensor of an array of NumPy, on the backend's device."""
+    return Tensor(BACKEND.adopt(a))
+
+
 class _Noting(dict):
     """Kernels that note their calls: op -> list of (args, params, results)."""
 
@@ -339,15 +344,15 @@ def test_images_in_blocks_give_what_plain_ones_give(op, calls):
         tried += 1
         mask = 3 if op.name == "batch_norm_relu" else None
         laid = [
-            to_blocks(Tensor(a), 1) if i in numbers else Tensor(a) if hasattr(a, "shape") else a for i, a in enumerate(args)
+            to_blocks(tensor(a), 1) if i in numbers else tensor(a) if hasattr(a, "shape") else a for i, a in enumerate(args)
         ]
         if op.name == "batch_norm_relu_grad":
-            laid[5] = pack(to_blocks(unpack(Tensor(args[5]), args[0].shape), 1))
+            laid[5] = pack(to_blocks(unpack(tensor(args[5]), args[0].shape), 1))
         where = dict(block=1, blocked=tuple(numbers), results=images.results)
         outs = op.variants["in_blocks"].fallback(*laid, **where, **params)
         for i, (out, wanted) in enumerate(zip(outs if type(outs) is tuple else (outs,), results)):
             plain = from_blocks(out) if i in images.results else out
             if i == mask:
-                plain = pack(from_blocks(unpack(out, to_blocks(Tensor(results[0]), 1).shape)))
+                plain = pack(from_blocks(unpack(out, to_blocks(tensor(results[0]), 1).shape)))
             assert same(plain.numpy(), np.asarray(wanted)), (op, params)
     assert tried

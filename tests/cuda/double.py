@@ -1,6 +1,5 @@
 """A GPU of which there is none: the backend of "cuda:0" over the double of CuPy."""
 
-import ctypes
 import functools
 
 import numpy as np
@@ -20,7 +19,7 @@ from mlkit.core.backend import get_backend
 from mlkit.core.state import swapped
 from tests.cuda import fake_cupy
 from tests.cuda.cudnn_double import PlansOfDouble
-from tests.cuda.fake_cuda import strict_linalg, submit
+from tests.cuda.fake_cuda import memory_at, strict_linalg, submit
 from tests.cuda.fake_cudnn_rnn import CudnnOfDouble
 
 CPU = get_backend("native")  # asked for now: tests may put the double in its place
@@ -85,7 +84,7 @@ def _by_table(kernel, kernels, blocks, threads, args):
 def _at(pointer, size, dtype):
     """The array of NumPy at an address."""
     kind = dtypes.as_numpy(dtype)
-    return np.frombuffer((ctypes.c_char * (size * kind.itemsize)).from_address(pointer), kind)
+    return np.frombuffer(memory_at(pointer, size * kind.itemsize), kind)
 
 
 class DoubleOfGpu(Cuda):

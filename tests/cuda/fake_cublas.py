@@ -6,7 +6,7 @@ import numpy as np
 
 from mlkit.core import dtypes
 from tests.cuda import fake_cupy
-from tests.cuda.fake_cuda import submit
+from tests.cuda.fake_cuda import memory_at, submit
 
 TYPES = {0: "float32", 1: "float64", 2: "float16", 14: "bfloat16"}
 
@@ -39,7 +39,7 @@ class Library:
 
 def _at(pointer, elements, dtype):
     kind = dtypes.as_numpy(dtype)
-    return np.frombuffer((ctypes.c_char * (elements * kind.itemsize)).from_address(pointer), kind)
+    return np.frombuffer(memory_at(pointer, elements * kind.itemsize), kind)
 
 
 def _columns(pointer, code, rows, width, line):

@@ -8,6 +8,7 @@ There is no time in it: all that is launched has been computed when the call ret
 
 import collections
 import contextlib
+import ctypes
 import dataclasses
 import sys
 import threading
@@ -221,7 +222,8 @@ class Lease:
     """Memory that arrays of the device share. It goes back to the pool with the last of them: the host's memory may live longer, for a
     graph computes in it."""
 
-    def __init__(self, nbytes):
+    def __init__(self, host):
+        self.owner, nbytes = weakref.ref(host), host.nbytes
         self._pool, self._size = getattr(_here, "pool", None) or default_pool, max(-(-nbytes // 512), 1) * 512
         self._pool.take(self._size)
         self.device = current_device()
@@ -232,6 +234,7 @@ class Lease:
             self._pool.give(self._size)
 
 
+places = weakref.WeakValueDictionary()  # address that was asked for -> the array of NumPy that owns the memory there
 _leases = weakref.WeakValueDictionary()  # id of the array of NumPy that owns memory -> its Lease
 
 
@@ -242,7 +245,18 @@ def lease(host):
         host = base if isinstance(base, np.ndarray) else base.obj if isinstance(base, memoryview) else base.base
     found = _leases.get(id(host))
     if found is None:
-        found = _leases[id(host)] = Lease(host.nbytes)
+        found = _leases[id(host)] = Lease(host)
+    return found
+
+
+def memory_at(address, nbytes):
+    """The bytes at an address, which hold the array that they are part of, as a graph holds what lies in its pool."""
+    owner = places.get(address)
+    if owner is None:
+        inside = (o for o in list(places.values()) if o.ctypes.data <= address < o.ctypes.data + o.nbytes)
+        owner = next(inside, None)
+    found = (ctypes.c_char * nbytes).from_address(address)
+    found.owner = owner
     return found
 
 

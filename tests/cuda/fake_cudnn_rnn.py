@@ -5,13 +5,14 @@ as cuDNN does, and demands what NVIDIA's manual does: the gradient of data befor
 """
 
 import ctypes
+import functools
 import itertools
 
 import numpy as np
 
 from mlkit.core import dtypes
 from tests.cuda import fake_cupy
-from tests.cuda.fake_cuda import submit
+from tests.cuda.fake_cuda import memory_at, submit
 
 _TYPES = {0: "float32", 2: "float16", 9: "bfloat16"}
 _CELLS = {0: "relu", 1: "tanh", 2: "lstm", 3: "gru"}
@@ -202,7 +203,7 @@ class CudnnOfDouble:
                 reserve[:, : _KEPT[cell]] = steps
 
         fake_cupy.counts.launches += 1
-        submit(compute, [*outs, *([reserve] if reserve is not None else [])])
+        _submit(compute, [*outs, *([reserve] if reserve is not None else [])], w, at_x, h, c)
 
     def _block_of_reserve(self, rnn, shape, size, block):
         wanted = self._reserve(rnn, shape)
@@ -256,7 +257,7 @@ class CudnnOfDouble:
             reserve[:, : _KEPT[cell]] = np.nan
 
         fake_cupy.counts.launches += 1
-        submit(compute, [*outs, reserve])
+        _submit(compute, [*outs, reserve], w, at_y, dy, h, last_dh, last_dc)
 
     def _RNNBackwardWeights_v8(self, handle, rnn, add, lengths, x, at_x, state, h, y, at_y, w_size, dw, size, room, r_size, r):
         assert (_value(add), lengths) == (0, None)
@@ -277,13 +278,23 @@ class CudnnOfDouble:
                     v += slope.sum((0, 1)).astype(v.dtype)
 
         fake_cupy.counts.launches += 1
-        submit(compute, [*matrices, *(v for v in vectors if v is not None)])
+        _submit(compute, [*matrices, *(v for v in vectors if v is not None)], at_x, at_y, h)
+
+
+def _submit(compute, into, *pointers):
+    """As `submit`; what lies where the pointers point to, if anywhere, is held for as long as it may be computed again."""
+    held = [memory_at(_value(p), 1) for p in pointers if p is not None and _value(p)]
+    submit(functools.partial(_holding, held, compute), into)
+
+
+def _holding(held, compute):
+    compute()
 
 
 def _at(pointer, shape, dtype):
     kind = dtypes.as_numpy(dtype)
     size = int(np.prod(shape))
-    return np.frombuffer((ctypes.c_char * (size * kind.itemsize)).from_address(_value(pointer)), kind).reshape(shape)
+    return np.frombuffer(memory_at(_value(pointer), size * kind.itemsize), kind).reshape(shape)
 
 
 def _doubles(matrices, vectors):

@@ -30,7 +30,7 @@ import types
 
 import numpy as np
 
-from tests.cuda.fake_cuda import counts, cuda, current_device, default_pool, is_strict, lease, submit
+from tests.cuda.fake_cuda import counts, cuda, current_device, default_pool, is_strict, lease, places, submit
 from tests.cuda.fake_cuda import wait as _wait
 
 NAMES = json.loads(pathlib.Path(__file__).with_name("cupy_names.json").read_text())
@@ -45,6 +45,7 @@ class MemoryPointer:
     def __init__(self, host, offset=0):
         self.host, self.offset, self.mem = host, offset, lease(host)
         self.ptr = host.ctypes.data + offset
+        places[self.ptr] = self.mem.owner()
 
     @property
     def device_id(self):
