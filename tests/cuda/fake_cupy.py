@@ -45,7 +45,9 @@ class MemoryPointer:
     def __init__(self, host, offset=0):
         self.host, self.offset, self.mem = host, offset, lease(host)
         self.ptr = host.ctypes.data + offset
-        places[self.ptr] = self.mem.owner()
+        owner = self.mem.owner()
+        if owner is not None:  # gone where an array took over the number of a dead one, whose lease another thread still holds
+            places[self.ptr] = owner
 
     @property
     def device_id(self):
