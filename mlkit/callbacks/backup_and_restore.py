@@ -5,6 +5,7 @@ import fnmatch
 import functools
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -99,9 +100,10 @@ class BackupAndRestore(Callback):
         for i, state in enumerate(states):
             try:
                 self.model._load_run(self._path(state["weights"]))
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
                 if i + 1 == len(states):
                     raise
+                warnings.warn(f"BackupAndRestore: {error} The backup before it is loaded instead.", stacklevel=2)
             else:
                 self._epoch = state["epoch"]
                 return

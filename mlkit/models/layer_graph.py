@@ -84,7 +84,12 @@ class LayerGraph(Function):
         else:
             flat = tree.flatten(inputs)
         if len(flat) != len(symbols):
-            raise ValueError(f"Model {self.name!r} has {len(symbols)} input(s) {self.input_names}, but {len(flat)} were given.")
+            hint = (
+                " A list of numbers is that many inputs: pass an array." if any(type(x) in (int, float) for x in flat) else ""
+            )
+            raise ValueError(
+                f"Model {self.name!r} has {len(symbols)} input(s) {self.input_names}, but {len(flat)} were given.{hint}"
+            )
         return tree.pack_sequence_as(struct, [self._fitted(x, s) for x, s in zip(flat, symbols)])
 
     def _check_structure(self, inputs: Structure) -> None:
@@ -98,7 +103,7 @@ class LayerGraph(Function):
             tree.assert_same_structure(tree.lists_to_tuples(inputs), tree.lists_to_tuples(struct))
         except ValueError as error:
             expected = tree.map_structure(lambda t: t.name, struct)
-            given = tree.map_structure(lambda x: x if x is None else f"Tensor(shape={show(x.shape)})", inputs)
+            given = tree.map_structure(lambda x: f"Tensor(shape={show(x.shape)})" if hasattr(x, "shape") else x, inputs)
             message = (
                 f"The structure of `inputs` doesn't match the expected structure of model {self.name!r}.\n"
                 f"Expected: {expected}\nReceived: {given}"

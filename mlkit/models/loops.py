@@ -220,7 +220,7 @@ def packed(batch):
 def _numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
     """Logs as Python floats (arrays stay arrays)."""
     if not isinstance(logs, dict):
-        logs = {"loss": logs}
+        logs = {} if logs is None else {"loss": logs}
     return {k: _number(v) for k, v in logs.items()}
 
 

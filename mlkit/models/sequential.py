@@ -191,7 +191,7 @@ class Sequential(Model):
             shape = show(t.spec.shape)
             return InputLayer(batch_shape=(None, *shape[1:]) if shape else shape, dtype=_input_dtype(t, self)).output
 
-        if tree.is_nested(inputs) and not _is_number_list(inputs):
+        if tree.is_nested(inputs):
             self._connect(tree.map_structure(symbol, inputs))
         else:
             x = symbol(inputs)
@@ -242,10 +242,6 @@ class Sequential(Model):
 def _one_fits(known, shape):
     """Whether a shape agrees with the known one wherever both say a size."""
     return tree.is_shape(shape) and len(shape) == len(known) and all(None in (a, b) or a == b for a, b in zip(known, shape))
-
-
-def _is_number_list(x):
-    return isinstance(x, (list, tuple)) and all(isinstance(e, (int, float)) or _is_number_list(e) for e in x)
 
 
 def _input_dtype(tensor, model):

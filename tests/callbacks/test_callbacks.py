@@ -357,7 +357,8 @@ class TestBackupAndRestore:
         (tmp_path / newest["weights"]).write_bytes(b"damaged")
         begun = []
         record = callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
-        assert fit(model, callbacks.BackupAndRestore(tmp_path), record, epochs=4).epoch == [0, 1, 2, 3]
+        with pytest.warns(UserWarning, match="damaged.* The backup before it is loaded instead"):
+            assert fit(model, callbacks.BackupAndRestore(tmp_path), record, epochs=4).epoch == [0, 1, 2, 3]
         assert begun == [1, 2, 3]
 
     def test_other_files_stay(self, tmp_path):

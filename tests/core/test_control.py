@@ -101,6 +101,13 @@ class TestCond:
         with pytest.raises(TypeError, match="`true_fn` should be a callable"):
             ops.cond(True, 1, lambda: 2)
 
+    def test_the_condition_is_one_number(self):
+        choose = lambda p: ops.cond(p, lambda: 1, lambda: 2)
+        for run in (choose, mlkit.function(choose)):
+            assert int(run(np.array([[True]]))) == 1
+            with pytest.raises(ValueError, match=r"cond: a condition must be one number, but this has shape \(2,\)"):
+                run(np.array([True, False]))
+
     def test_symbolic(self):
         assert ops.cond(KerasTensor((), "bool"), lambda: ops.ones((1, 3)), lambda: ops.zeros((1, 3))).shape == (1, 3)
 

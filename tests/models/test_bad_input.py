@@ -70,6 +70,14 @@ def test_message_names_the_layer():
         inner.layers[0](np.ones((1, 4), "float32"))
 
 
+@pytest.mark.parametrize("is_built", [True, False])
+def test_lists_of_numbers_are_no_array(is_built):
+    model = mlkit.Sequential(([mlkit.Input((3,))] if is_built else []) + [layers.Dense(1)])
+    with pytest.raises(ValueError, match="1 input.* 3 .*"):
+        model([[1.0, 2.0, 3.0]])
+    assert model.predict([[1.0, 2.0, 3.0]], verbose=0).shape == (1, 1), "these are made arrays of"
+
+
 def test_training_without_compile():
     with pytest.raises(ValueError, match="not compiled"):
         mlkit.Sequential([mlkit.Input((2,)), layers.Dense(1)]).fit(np.ones((2, 2)), np.ones((2, 1)))

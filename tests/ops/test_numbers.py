@@ -211,3 +211,11 @@ def test_placeholders_of_floats_are_taken_and_the_numbers_refused(name):
         model([np.ones((2, 3), "float32"), np.ones((2, 1), "float32")][: len(model.inputs)])
     with pytest.raises((TypeError, ValueError), match="integers|kth"):
         model.predict([np.ones((2, 3), "float32"), np.ones((2, 1), "float32")][: len(model.inputs)], verbose=0)
+
+
+def test_full_of_a_complex_number():
+    """Its imaginary part is not lost in silence."""
+    assert ops.full((2,), 1j).dtype == "complex64"
+    assert ops.full((2,), 1j, dtype="complex128").numpy().tolist() == [1j, 1j]
+    with pytest.raises(TypeError, match="complex.*real part"):
+        ops.full((2,), 1j, dtype="float32")

@@ -39,8 +39,9 @@ def cond(pred: TensorLike, true_fn: Callable[..., Any], false_fn: Callable[..., 
             yes, no = true_fn(), false_fn()
             check_same("cond", "the results of `true_fn` and `false_fn`", _symbols(yes), _symbols(no))
             return merged(_symbols(yes), _symbols(no))
+        pred = as_bool("cond", pred)
         if not pred.is_concrete:
-            return _staged_cond(as_bool(pred), true_fn, false_fn)
+            return _staged_cond(pred, true_fn, false_fn)
     return _concrete(true_fn() if pred else false_fn())
 
 

@@ -78,7 +78,7 @@ def _staged_while(cond: Callable[..., Any], step: Callable[..., Any], values: St
         test_values, run = cond, step
 
         def cond(turn: Tensor, *vs: Structure) -> Tensor:
-            return el.and_(el.less(turn, int(limit)), as_bool(test_values(*vs)))
+            return el.and_(el.less(turn, int(limit)), as_bool("while_loop", test_values(*vs)))
 
         def step(turn: Tensor, *vs: Structure) -> tuple[Structure, ...]:
             return (turn + 1, *run(*vs))
@@ -87,7 +87,7 @@ def _staged_while(cond: Callable[..., Any], step: Callable[..., Any], values: St
         return lambda *tensors: fn(*restore(values, tensors))
 
     start = tensors_of(values)
-    test = trace_body(lambda *tensors: as_bool(call(cond)(*tensors)), specs_of(start))
+    test = trace_body(lambda *tensors: as_bool("while_loop", call(cond)(*tensors)), specs_of(start))
     if test.writes:
         raise ValueError(f"while_loop: `cond` must not assign variables, but assigns {[v.path for v in test.writes]}.")
     body = trace_body(call(step), specs_of(start))

@@ -1,11 +1,12 @@
 """What control flow does with structures of tensors: take apart, put together, compare."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.body_trace import Body
-from mlkit.core.spec import Dim, Spec, same_size
+from mlkit.core.spec import Dim, Spec, is_known, same_size, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure, TensorLike
@@ -73,9 +74,14 @@ def check_callable(name: str, argument: str, value: object) -> None:
         raise TypeError(f"{name}: `{argument}` should be a callable. Received: {argument}={value!r}")
 
 
-def as_bool(x: TensorLike) -> Tensor:
+def as_bool(name: str, x: TensorLike) -> Tensor:
     """A scalar tensor as a bool tensor of shape ()."""
     t = as_tensor(x)
+    if is_known(*t.shape) and math.prod(t.shape) != 1:
+        raise ValueError(
+            f"{name}: a condition must be one number, but this has shape {show(t.shape)}. Reduce it with ops.all or ops.any, or "
+            "choose element by element with ops.where."
+        )
     t = t if t.dtype == "bool" else cast(t, "bool")
     return t if t.shape == () else reshape(t, shape=())
 

@@ -60,7 +60,9 @@ def full(shape: ShapeLike, fill_value: TensorLike, dtype: DType | None = None) -
         shape: of the result.
         fill_value: the value, or what broadcasts to the shape.
     """
-    if type(fill_value) in (bool, int, float):
+    if type(fill_value) is complex and dtype is None:
+        dtype = dtypes.result_type(dtypes.standardize_dtype(None), complex)
+    if type(fill_value) in (bool, int, float, complex):
         return _filled("full", shape, fill_value, dtype)
     return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape("full", shape))
 
