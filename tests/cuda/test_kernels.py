@@ -78,8 +78,10 @@ def norms():
             for a, b in ((scale, offset), (None, None), (scale, None)):
                 yield "batch_norm", [x, a, b], dict(p, axes=axes)
                 yield "batch_norm_relu", [x, a, b], dict(p, axes=axes)
+                yield "batch_norm_add_relu", [x, a, b, slope], dict(p, axes=axes)
                 yield "batch_norm_grad", [slope, x, a, mean, variance], dict(p, axes=axes)
-                yield "batch_norm_relu_grad", [slope, x, a, mean, variance, mask], dict(p, axes=axes)
+                for op in ("batch_norm_relu_grad", "batch_norm_add_relu_grad"):
+                    yield op, [slope, x, a, mean, variance, mask], dict(p, axes=axes)
             rows = (*shape[:-1], 1)
             mean, variance = g(*rows, seed=3), g(*rows, seed=4) ** 2
             for a, b in ((scale, offset), (None, None), (scale, None)):
@@ -452,5 +454,5 @@ def test_temporary_memory_is_a_part_of_the_plan(gpu, monkeypatch):
         for _ in range(2):
             normalize(mlkit.ops.convert_to_tensor(x))
     block = gpu.arena.current()
-    assert [g.nbytes for g in given] == [row.scratch(x, None, None, (0,), 1e-3)] * 2
+    assert [g.nbytes for g in given] == [row.scratch(x, None, None, axes=(0,), epsilon=1e-3)] * 2
     assert all(0 <= g.data.ptr - block.data.ptr <= block.nbytes - g.nbytes for g in given)

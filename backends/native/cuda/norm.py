@@ -13,6 +13,7 @@ from mlkit.core import dtypes
 
 COLUMNS = 32  # that a block has
 _FEWEST = 32  # rows of a part
+_STORED = ("x", "y", "other", "g", "dx", "passed")
 _MOST_PARTS = 512  # more of them take the second stage longer than they save the first
 
 
@@ -20,8 +21,10 @@ def rows(device):
     return [
         BatchNorm(device, "batch_norm"),
         BatchNorm(device, "batch_norm_relu"),
+        BatchNorm(device, "batch_norm_add_relu"),
         BatchNormGradient(device, "batch_norm_grad"),
         BatchNormGradient(device, "batch_norm_relu_grad"),
+        BatchNormGradient(device, "batch_norm_add_relu_grad"),
         LayerNorm(device),
         LayerNormGradient(device),
         RmsNorm(device),
@@ -53,10 +56,8 @@ def _types(x):
 
 
 def _pointers(x, /, **arrays):
-    """Arguments of a kernel: x has the type in memory, all others that which is computed in."""
-    return [
-        (f"{stored(x)[0] if name in ('x', 'y', 'g', 'dx') else computed(x)}*", name, array) for name, array in arrays.items()
-    ]
+    """Arguments of a kernel: those of x's shape have the type in memory, all others that which is computed in."""
+    return [(f"{stored(x)[0] if name in _STORED else computed(x)}*", name, array) for name, array in arrays.items()]
 
 
 def _sizes(**sizes):
@@ -99,16 +100,16 @@ def _first(axes):
 
 
 class BatchNorm(_BatchNorm):
-    """With relu behind it: where its result is above 0 is kept."""
+    """With relu behind it, which another tensor may be added before: where its result is above 0 is kept."""
 
-    def fits(self, x, scale, offset, axes, epsilon):
+    def fits(self, x, scale, offset, *other, axes, epsilon):
         return _first(axes)
 
-    def scratch(self, x, scale, offset, axes, epsilon):
+    def scratch(self, x, scale, offset, *other, axes, epsilon):
         return self.room(x, axes, 1)
 
     def launch(self, args, outs, params):
-        (x, scale, offset), (y, mean, variance, *mask, scratch) = args, outs
+        (x, scale, offset, *other), (y, mean, variance, *mask, scratch) = args, outs
         (n, columns), found = self.matrix(x, params["axes"]), scratch.view(_wide(x))
         tiles, length, parts = self.split(n, columns)
         factor = found[2 * parts * columns :]
@@ -122,9 +123,9 @@ class BatchNorm(_BatchNorm):
             + [_epsilon(x, params["epsilon"])],
             tiles * parts,
         )
-        arguments = _pointers(x, x=x, mean=mean, factor=factor, offset=offset, y=y)
+        arguments = _pointers(x, x=x, mean=mean, factor=factor, offset=offset, other=other[0] if other else None, y=y)
         arguments += [("unsigned char*", "mask", mask[0] if mask else None), *_sizes(n=x.size, columns=columns)]
-        self.over_elements("batch_norm", x, arguments, [x, y])
+        self.over_elements("batch_norm", x, arguments, [x, y, *other])
 
 
 class BatchNormGradient(_BatchNorm):
@@ -135,7 +136,7 @@ class BatchNormGradient(_BatchNorm):
         return self.room(x, axes, 3)
 
     def launch(self, args, outs, params):
-        (g, x, scale, mean, variance, *mask), (dx, d_scale, d_offset, scratch) = args, outs
+        (g, x, scale, mean, variance, *mask), (dx, d_scale, d_offset, *passed, scratch) = args, outs
         (n, columns), found = self.matrix(x, params["axes"]), scratch.view(_wide(x))
         tiles, length, parts = self.split(n, columns)
         factors, epsilon = found[2 * parts * columns :], _epsilon(x, params["epsilon"])
@@ -152,8 +153,9 @@ class BatchNormGradient(_BatchNorm):
             + [epsilon],
             tiles * parts,
         )
-        arguments = _pointers(x, g=g, x=x, mean=mean, factors=factors) + mask + _pointers(x, dx=dx)
-        self.over_elements("batch_norm_gradient", x, arguments + _sizes(n=x.size, columns=columns), [g, x, dx])
+        arguments = _pointers(x, g=g, x=x, mean=mean, factors=factors) + mask
+        arguments += _pointers(x, dx=dx, passed=passed[0] if passed else None) + _sizes(n=x.size, columns=columns)
+        self.over_elements("batch_norm_gradient", x, arguments, [g, x, dx, *passed])
 
 
 # ---- layer and root mean square normalization ------------------------------------------------------------------------

@@ -12,7 +12,12 @@ from mlkit.primitives.fused.gradient_epilogue import conv_input_act_grad, matmul
 from mlkit.primitives.fused.gru import gru, gru_grad
 from mlkit.primitives.fused.lstm import lstm, lstm_grad
 from mlkit.primitives.fused.mask import masked_scale
-from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
+from mlkit.primitives.fused.norm_relu import (
+    batch_norm_add_relu,
+    batch_norm_add_relu_grad,
+    batch_norm_relu,
+    batch_norm_relu_grad,
+)
 from mlkit.primitives.fused.normalization import (
     batch_norm,
     batch_norm_grad,

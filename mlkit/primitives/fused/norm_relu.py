@@ -1,5 +1,5 @@
-"""Batch normalization with relu behind it, and its gradient. Nobody writes these: the fusion pass puts them in place of the ops they
-are made of."""
+"""Batch normalization with relu behind it, or a sum with another tensor and then relu, and their gradients. Nobody writes these: the
+fusion pass puts them in place of the ops they are made of."""
 
 from collections.abc import Sequence
 
@@ -75,3 +75,47 @@ def _grad_fallback(
 
 
 batch_norm_relu_grad = Op("batch_norm_relu_grad", _grad_spec, fallback=_grad_fallback, traits=batch_norm_grad.traits)
+
+
+def _sum_spec(
+    x: Spec, scale: Spec | None, offset: Spec | None, other: Spec, axes: tuple[int, ...], epsilon: float
+) -> tuple[Spec, ...]:
+    require("batch_norm_add_relu", "the other tensor", other, x.shape, x.dtype)
+    return _spec(x, scale, offset, axes, epsilon)
+
+
+def _sum_fallback(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, other: Tensor, axes: tuple[int, ...], epsilon: float
+) -> tuple[Tensor, ...]:
+    y, mean, variance = batch_norm(x, scale, offset, axes=axes, epsilon=epsilon)
+    y = el.add(y, other)
+    return relu(y), mean, variance, pack(y > 0)
+
+
+# x, scale or None, offset or None, other -> relu(y + other), mean, variance, and where y + other > 0
+batch_norm_add_relu = batch_norm.variant("add_relu", _sum_spec, fallback=_sum_fallback)
+
+
+def _sum_grad_spec(
+    g: Spec, x: Spec, scale: Spec, mean: Spec, variance: Spec, mask: Spec, axes: tuple[int, ...], epsilon: float
+) -> tuple[Spec, ...]:
+    require("batch_norm_add_relu_grad", "the mask", mask, _mask_shape(x), "uint8")
+    return *batch_norm_grad.spec(g, x, scale, mean, variance, axes, epsilon), g
+
+
+def _sum_grad_fallback(
+    g: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    mask: Tensor,
+    axes: tuple[int, ...],
+    epsilon: float,
+) -> tuple[Tensor, ...]:
+    passed = el.where(unpack(mask, g.shape), g, 0.0)
+    return *batch_norm_grad(passed, x, scale, mean, variance, axes=axes, epsilon=epsilon), passed
+
+
+# the gradients of x, scale and offset, and of the other tensor
+batch_norm_add_relu_grad = Op("batch_norm_add_relu_grad", _sum_grad_spec, fallback=_sum_grad_fallback)

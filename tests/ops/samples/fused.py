@@ -71,6 +71,9 @@ SAMPLES = [
     P("batch_norm_relu", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1, _grad=False, _known=True),
     P("batch_norm_relu", f(3, 3), None, None, axes=(0,), epsilon=0.1, _grad=False, _known=True),
     P("batch_norm_relu_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), _BITS, axes=(0, 1), epsilon=0.1, _grad=False),
+    P("batch_norm_add_relu", f(2, 3, 4), f(4), f(4), f(2, 3, 4), axes=(0, 1), epsilon=0.1, _grad=False, _known=True),
+    P("batch_norm_add_relu", f(3, 3), None, None, f(3, 3), axes=(0,), epsilon=0.1, _grad=False, _known=True),
+    P("batch_norm_add_relu_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), _BITS, axes=(0, 1), epsilon=0.1, _grad=False),
     # images in blocks of channels
     P("conv_in_blocks", f(2, 2, 5, 6, 2), f(3, 3, 4, 6), **_laid((0,), (), block=2), **_CONV),
     P(

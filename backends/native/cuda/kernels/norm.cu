@@ -97,9 +97,9 @@ template <class T, class W> __device__ __forceinline__ void store_eight(T* y, lo
             if (i + k < n) store(y[i + k], from[k]);
 }
 
-// mask: where a result is above 0, eight in a byte; without one negative results stay.
+// other: what is added before relu, or null. mask: where a result is above 0, eight in a byte; without one negative results stay.
 template <class T, class W>
-__device__ void batch_norm(const T* x, const W* mean, const W* factor, const W* offset, T* y, unsigned char* mask, long long n,
+__device__ void batch_norm(const T* x, const W* mean, const W* factor, const W* offset, const T* other, T* y, unsigned char* mask, long long n,
                            long long columns, bool wide) {
     long long step = 8ll * gridDim.x * blockDim.x;
     for (long long i = 8 * (blockIdx.x * (long long)blockDim.x + threadIdx.x); i < n; i += step) {
@@ -109,9 +109,20 @@ __device__ void batch_norm(const T* x, const W* mean, const W* factor, const W* 
         unsigned bits = 0;
         for (int k = 0; k < 8; ++k) {
             v[k] = (v[k] - mean[c]) * factor[c] + (offset ? offset[c] : W(0));
+            if (++c == columns) c = 0;
+        }
+        if (other) {
+            W more[8];
+            load_eight(other, i, n, wide, more);
+            for (int k = 0; k < 8; ++k) {  // rounded as where it is a call of its own: a sum that is 0 there is 0 here
+                T rounded;
+                store(rounded, v[k]);
+                v[k] = (W)load(rounded) + more[k];
+            }
+        }
+        for (int k = 0; k < 8; ++k) {
             bits |= (i + k < n && v[k] > W(0) ? 1u : 0u) << k;
             if (mask) v[k] = larger(v[k], W(0));
-            if (++c == columns) c = 0;
         }
         store_eight(y, i, n, wide, v);
         if (mask) mask[i / 8] = (unsigned char)bits;
@@ -179,19 +190,21 @@ __device__ void batch_norm_sums(const T* g, const T* x, const W* mean, const W* 
     factors[2 * columns + column] = factor * own.plain / W(rows);
 }
 
+// passed: g where the mask is set, for what was added before relu, or null.
 template <class T, class W>
-__device__ void batch_norm_gradient(const T* g, const T* x, const W* mean, const W* factors, const unsigned char* mask, T* dx, long long n,
-                                    long long columns, bool wide) {
+__device__ void batch_norm_gradient(const T* g, const T* x, const W* mean, const W* factors, const unsigned char* mask, T* dx, T* passed,
+                                    long long n, long long columns, bool wide) {
     long long step = 8ll * gridDim.x * blockDim.x;
     for (long long i = 8 * (blockIdx.x * (long long)blockDim.x + threadIdx.x); i < n; i += step) {
         W slope[8], v[8];
         load_eight(g, i, n, wide, slope);
         load_eight(x, i, n, wide, v);
         unsigned bits = mask ? mask[i / 8] : 255u;
+        for (int k = 0; k < 8; ++k) slope[k] = bits >> k & 1 ? slope[k] : W(0);
+        if (passed) store_eight(passed, i, n, wide, slope);
         long long c = i % columns;
         for (int k = 0; k < 8; ++k) {
-            W own = bits >> k & 1 ? slope[k] : W(0);
-            v[k] = own * factors[c] - (v[k] - mean[c]) * factors[columns + c] - factors[2 * columns + c];
+            v[k] = slope[k] * factors[c] - (v[k] - mean[c]) * factors[columns + c] - factors[2 * columns + c];
             if (++c == columns) c = 0;
         }
         store_eight(dx, i, n, wide, v);
