@@ -353,7 +353,7 @@ def captured(action):
         lambda xp: xp.cuda.alloc_pinned_memory(10),
         lambda xp: xp.cuda.get_current_stream().synchronize(),
         lambda xp: xp.cuda.get_current_stream().record(),
-        lambda xp: xp.empty((1 << 20,), "float64"),
+        lambda xp: xp.empty((1_048_583,), "float64"),  # of a size that no other test leaves free
     ],
     ids=["default stream", "copy to the host", "copy from the host", "pinned memory", "wait", "event", "memory"],
 )
