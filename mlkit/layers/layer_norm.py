@@ -5,6 +5,7 @@ from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import single_of
+from mlkit.core.spec import size_of
 from mlkit.core.typing import Axis
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.argument_checks import axes_of, positive, require_axes, within
@@ -134,12 +135,10 @@ class GroupNormalization(Layer):
     def call(self, inputs: Any) -> Any:
         axis = self.axis % inputs.ndim
         size = inputs.shape[axis]
-        x = ops.cast(inputs, single_of(inputs.dtype))
-        split = (*x.shape[:axis], self.groups, size // self.groups, *x.shape[axis + 1 :])
-        g = ops.reshape(x, split)
-        axes = [a for a in range(1, g.ndim) if a != axis]
-        mean, variance = ops.moments(g, axes=axes, keepdims=True)
-        y = ops.reshape((g - mean) * ops.rsqrt(variance + self.epsilon), x.shape)
+        x = ops.moveaxis(ops.cast(inputs, single_of(inputs.dtype)), axis, 1)  # what is normalized together becomes a row
+        rows = ops.reshape(x, (x.shape[0], self.groups, size_of((size // self.groups, *x.shape[2:]))))
+        y = ops.layer_normalization(rows, axis=-1, epsilon=self.epsilon)
+        y = ops.moveaxis(ops.reshape(y, x.shape), 1, axis)
         shape = [1] * inputs.ndim
         shape[axis] = size
         if self.gamma is not None:
