@@ -3,13 +3,14 @@
 #
 #     .ci/newer_python.sh FOLDER [TESTS...]     FOLDER keeps that system for the next time (0.5 GB, with the packages)
 #
-# It needs root, a Debian with debootstrap, and the network for what is not in FOLDER. Without TESTS: those of ten seconds and of the core.
+# It needs root, a Debian with debootstrap, and the network for what is not in FOLDER. Without TESTS: those of
+# ten seconds, of the core, layers, models, data and training.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 system=$(mkdir -p "$1" && cd "$1" && pwd)/system
 shift
-(($#)) || set -- tests/test_tiny.py tests/core tests/optimizers tests/losses tests/metrics
+(($#)) || set -- tests/test_tiny.py tests/{core,layers,models,optimizers,losses,metrics,callbacks,data,finetuning}
 release=trixie
 say() { printf '\n== %s (after %d s)\n' "$1" "$SECONDS"; }
 
@@ -29,9 +30,9 @@ cat > "$system/within.sh" << 'END'
 set -euo pipefail
 cd /tree
 [ -e /venv ] || python3.13 -m venv /venv
-/venv/bin/pip install --quiet -e . pytest pytest-xdist hypothesis jax keras scipy pandas scikit-learn
+/venv/bin/pip install --quiet -e ".[test]"
 /venv/bin/python --version
-/venv/bin/python -m pytest -W default -q --color=no -p no:cacheprovider "$@"
+/venv/bin/python -m pytest -W default -n 2 -q --color=no -p no:cacheprovider "$@"
 END
 say "the tests"
 unshare --mount bash -euo pipefail -c 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" bash /within.sh "$@"' "$system" "$@"
