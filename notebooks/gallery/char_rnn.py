@@ -84,7 +84,7 @@ def run(quick=False, seed=0):
     codes = np.searchsorted(alphabet, list(text)).astype("int32")
     held_out = 400 if quick else 60_000
     train, test = codes[:-held_out], codes[-held_out:]
-    rows, steps, units, epochs = (4, 10, 8, 1) if quick else (64, 64, 320, 4)
+    rows, steps, units, epochs = (4, 10, 8, 1) if quick else (64, 64, 320, 5)
     x, y = columns(train[:81] if quick else train, rows, steps)
     model = network(rows, steps, len(alphabet), units)
     rate = keras.optimizers.schedules.CosineDecay(6e-3, epochs * len(x) // rows)
