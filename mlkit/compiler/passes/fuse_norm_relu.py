@@ -111,9 +111,8 @@ class _SumFusion(Rewriter):
         self.relus = {id(s.y): s for s in sums}
         self.gradients = self._gradients()
         self.masks: dict[int, Value] = {}  # id of the result of a normalization in the old graph -> the mask
-        self.ready: dict[
-            int, tuple[Value, ...]
-        ] = {}  # id of a gradient of x in the old graph -> what stands for the call that makes it
+        # id of a gradient of x in the old graph -> what stands for the call that makes it
+        self.ready: dict[int, tuple[Value, ...]] = {}
 
     def _gradients(self) -> dict[int, tuple[_Sum, Call]]:
         """id of a gradient of relu -> the sum before it, and the gradient of the normalization which needs it."""

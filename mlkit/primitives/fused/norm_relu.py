@@ -2,6 +2,7 @@
 fusion pass puts them in place of the ops they are made of."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec, require, size_of
@@ -60,18 +61,8 @@ def _grad_spec(
     return batch_norm_grad.spec(g, x, scale, mean, variance, axes, epsilon)
 
 
-def _grad_fallback(
-    g: Tensor,
-    x: Tensor,
-    scale: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    mask: Tensor,
-    axes: tuple[int, ...],
-    epsilon: float,
-) -> tuple[Tensor, ...]:
-    passed = el.where(unpack(mask, g.shape), g, 0.0)
-    return batch_norm_grad(passed, x, scale, mean, variance, axes=axes, epsilon=epsilon)
+def _grad_fallback(*args: Tensor | None, **params: Any) -> tuple[Tensor, ...]:
+    return _sum_grad_fallback(*args, **params)[:3]  # type: ignore[arg-type]  # the spec has been asked
 
 
 batch_norm_relu_grad = Op("batch_norm_relu_grad", _grad_spec, fallback=_grad_fallback, traits=batch_norm_grad.traits)
