@@ -37,6 +37,8 @@ class RNN(Layer):
     Masked steps leave the states as they are.
     """
 
+    _not_owned = Layer._not_owned | {"_states_kept"}
+
     def __init__(
         self,
         cell: Any,

@@ -23,6 +23,11 @@ from mlkit.random import SeedGenerator
 class Stateful(Operation):
     """An operation with state: variables of its own and, within it, operations that have theirs. The base of layers."""
 
+    # attributes that refer to what is no part of the object (`layers/tracking.py`), and those of classes of mlkit's own that only
+    # repeat what stands elsewhere (`models/saving/walk.py`); any other name is a user's to choose
+    _not_owned = frozenset(("_init_call", "_inbound_nodes", "_dtype_policy", "_build_shapes", "_scope"))
+    _repeats: frozenset[str] = frozenset()
+
     _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
 
     def __init__(self, name: str | None = None, trainable: bool = True):

@@ -9,33 +9,17 @@ from typing import Any
 from mlkit.core.typing import Structure
 from mlkit.objects.variable import Variable
 
-# attributes of layers and models that refer to things they do not own
-NOT_OWNED = frozenset(
-    (
-        "_init_call",
-        "_inbound_nodes",
-        "optimizer",
-        "loss",
-        "stop_training",
-        "history",
-        "_training",
-        "_dtype_policy",
-        "_graph",
-        "_states_kept",
-        "_build_shapes",
-        "_scope",
-    )
-)
 _PLAIN = frozenset((type(None), bool, int, float, str))  # most attributes, passed over at once: models are looked through often
 _CONTAINERS = (list, tuple, dict)
 
 
 def owned(layer: Any, *kinds: type) -> list[Any]:
     """For each of the given types a list of the distinct objects of it in a layer's attributes and the containers there, in the
-    order they were set."""
+    order they were set. The names in its class's `_not_owned` are left out."""
     found, seen, wanted = [[] for _ in kinds], set(), kinds + _CONTAINERS
+    left_out = type(layer)._not_owned
     for name, value in vars(layer).items():
-        if type(value) not in _PLAIN and isinstance(value, wanted) and name not in NOT_OWNED:
+        if type(value) not in _PLAIN and isinstance(value, wanted) and name not in left_out:
             _collect(value, kinds, wanted, found, seen)
     return found
 

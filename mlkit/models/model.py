@@ -44,6 +44,8 @@ class Model(Trainer, GraphModel):
     10
     """
 
+    _not_owned = Layer._not_owned | {"optimizer", "loss", "history", "_training", "_graph"}
+    _repeats = frozenset(("_graph", "_graph_layers", "_stack", "_programs", "_training", "operations", "history"))
     _image_task: "ImageTask | None" = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

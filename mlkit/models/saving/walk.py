@@ -7,19 +7,18 @@ holds the variables.
 
 import functools
 import inspect
+import warnings
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from mlkit.core.messages import inside
 from mlkit.core.names import to_snake_case
 from mlkit.layers.layer import Layer
 from mlkit.losses import Loss
 from mlkit.metrics import Metric
 from mlkit.optimizers import Optimizer
 
-# attributes of mlkit's own that only repeat what stands elsewhere, or that refer to what is no part of the model
-_SKIPPED = set("_init_call _inbound_nodes _graph _graph_layers _stack _programs _training operations history".split())
-
-
+_SKIPPED = {"_init_call", "_inbound_nodes"}  # what an object was made of, and where it was called
 _KINDS = Layer, Metric, Optimizer, Loss
 
 
@@ -80,7 +79,8 @@ def _attributes(obj):
     if first:
         yield "layers", obj.layers
     base = next(kind for kind in _KINDS if isinstance(obj, kind))
-    names = (set(vars(obj)) | _properties(type(obj))) - _base_names(base) - _SKIPPED - first
+    repeated = getattr(type(obj), "_repeats", frozenset())
+    names = (set(vars(obj)) | _properties(type(obj))) - _base_names(base) - _SKIPPED - repeated - first
     for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
         value = _value_of(obj, name)
         if is_part(value) or (isinstance(value, (list, tuple, dict)) and value):
@@ -91,8 +91,14 @@ def _value_of(obj, name):
     if name in vars(obj):
         return vars(obj)[name]
     try:
-        return getattr(obj, name)
-    except Exception:  # a property may be undefined in the object's present state; it then holds no part
+        return getattr(obj, name, None)  # a property may be undefined in the object's present state; it then holds no part
+    except Exception as error:
+        warnings.warn(
+            f"Saving and loading pass over the property {name!r} of {type(obj).__name__} {getattr(obj, 'name', '')!r}, which raises "
+            f"{type(error).__name__}: {inside(error)}. If it gives layers, their weights are left out, unless they are in another "
+            "attribute too. Let a property that has nothing to give raise AttributeError.",
+            stacklevel=2,
+        )
         return None
 
 

@@ -4,6 +4,7 @@ import gc
 import json
 import warnings
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -139,3 +140,66 @@ def test_whole_numbers_are_not_converted(tmp_path):
         group["0"] = values
     with pytest.raises(ModelFileError, match="dtypes must match"):
         model.load_weights(tmp_path / "m.weights.h5")
+
+
+@pytest.mark.parametrize("name", ["operations", "history", "loss", "optimizer", "_graph", "_stack", "_training", "_programs"])
+def test_layers_under_names_that_models_use(name, tmp_path):
+    """In a layer these names are free: what stands there is trained, and saved where Keras has it."""
+
+    def make(k):
+        class Block(k.layers.Layer):
+            def __init__(self, **kwargs):
+                super().__init__(**kwargs)
+                setattr(self, name, [k.layers.Dense(2)])
+
+            def build(self, input_shape):
+                getattr(self, name)[0].build(input_shape)
+
+            def call(self, x):
+                return getattr(self, name)[0](x)
+
+        return k.Sequential([k.Input((6,)), Block(name="block")])
+
+    ours, theirs = make(mlkit), make(keras)
+    assert len(ours.trainable_weights) == 2
+    ours.save_weights(tmp_path / "m.weights.h5")
+    theirs.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_allclose(outputs(theirs), outputs(ours), rtol=1e-5)
+
+
+class Divided(mlkit.layers.Layer):
+    """A user's layer whose part only a property gives, where it can."""
+
+    def __init__(self, error=None, **kwargs):
+        super().__init__(**kwargs)
+        self.held, self.error = Out(mlkit.layers.Dense(2)), error
+
+    @property
+    def part(self):
+        if self.error is not None:
+            raise self.error
+        return self.held.layer
+
+    def call(self, x):
+        return self.held.layer(x)
+
+
+class Out:
+    def __init__(self, layer):
+        self.layer = layer
+
+
+def test_a_property_that_raises_is_told_of(tmp_path):
+    """What it would give is in no file then; there being none is what AttributeError says."""
+    path = tmp_path / "m.weights.h5"
+    for error in (None, AttributeError("none"), RuntimeError("not now.")):
+        model = mlkit.Sequential([mlkit.Input((6,)), Divided(error, name="one")])
+        if type(error) is RuntimeError:
+            with pytest.warns(
+                UserWarning, match="pass over the property 'part' of Divided 'one'.*RuntimeError: not now. If it gives"
+            ):
+                model.save_weights(path)
+        else:
+            model.save_weights(path)
+        with h5py.File(path) as file:
+            assert ("part" in file.get("layers/divided", ())) == (error is None)
