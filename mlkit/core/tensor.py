@@ -109,7 +109,13 @@ class Tensor(Methods["Tensor"]):
 
     def item(self) -> Any:
         """The single element as a Python number."""
-        return self.numpy().item()
+        array = self.numpy()
+        if array.size != 1:
+            raise ValueError(
+                f"expected a tensor of one element, as a number or a condition, but this has shape {self.shape}. Reduce it, for "
+                "example with ops.all, ops.any, ops.sum or ops.mean."
+            )
+        return array.item()
 
     def tolist(self) -> Any:
         return self.numpy().tolist()
@@ -124,7 +130,7 @@ class Tensor(Methods["Tensor"]):
         return self.numpy().__index__()
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        return bool(self.item())
 
     def __complex__(self) -> complex:
         return complex(self.item())

@@ -1,5 +1,6 @@
 """From anything to tensors of one dtype: conversion, casting, promotion. What every public function does first."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,8 +41,20 @@ def convert_to_tensor(
     t = as_tensor(x, dtype)
     if dtype is None or t.dtype == dtype:
         return t
-    dtype = dtypes.standardize_dtype(dtype)
-    return t if t.dtype == dtype else el.cast(t, dtype=dtype)
+    return _in_dtype(t, dtypes.standardize_dtype(dtype))
+
+
+def _in_dtype(t: Tensor, dtype: str) -> Tensor:
+    """A tensor in the dtype that a public function was given."""
+    if t.dtype == dtype:
+        return t
+    if t.dtype in dtypes.COMPLEX and dtype not in dtypes.COMPLEX and dtype != "bool":
+        warnings.warn(
+            f"A cast from {t.dtype} to {dtype} drops the imaginary parts. Take ops.real or ops.absolute instead.",
+            np.exceptions.ComplexWarning,
+            stacklevel=3,
+        )
+    return el.cast(t, dtype=dtype)
 
 
 def as_tensor(x: TensorLike, dtype: DType | None = None) -> Tensor:
@@ -75,7 +88,9 @@ def _stacked(parts: Sequence[TensorLike]) -> Tensor:
 
 
 def _of_python(host: Any, dtype: str) -> np.ndarray:
-    """What NumPy made of Python numbers, in a dtype. An integer dtype must hold them: only what has a dtype already wraps around."""
+    """What NumPy made of Python numbers, in a dtype, which must hold them: only what has a dtype already wraps around or loses a part."""
+    if host.dtype.kind == "c" and host.size and dtype not in dtypes.COMPLEX and dtype != "bool":
+        dtypes.as_number(host.flat[0].item(), dtype)
     if dtype in _INTEGERS and host.dtype.kind in "iufO":
         for number in (host.min(), host.max()) if host.size else ():
             dtypes.as_number(number if type(number) is int else number.item(), dtype)
@@ -137,7 +152,8 @@ def is_tensor(x: object) -> bool:
 def cast(x: TensorLike, dtype: DType) -> Tensor:
     """The tensor in another dtype.
 
-    Floats to ints drop the fraction; anything to bool asks "is it not zero".
+    Floats to ints drop the fraction; anything to bool asks "is it not zero"; complex to real numbers drop the imaginary parts, with a
+    warning.
 
     It keeps its shape.
 
@@ -145,8 +161,7 @@ def cast(x: TensorLike, dtype: DType) -> Tensor:
     array([ 1, -1], dtype=int32)
     """
     dtype = dtypes.standardize_dtype(dtype)
-    t = as_tensor(x, None if type(x) is complex else dtype)
-    return t if t.dtype == dtype else el.cast(t, dtype=dtype)
+    return _in_dtype(as_tensor(x, dtype), dtype)
 
 
 def pair(x1: TensorLike, x2: TensorLike) -> Sequence[Any]:

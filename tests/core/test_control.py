@@ -100,12 +100,23 @@ class TestCond:
             ops.cond(KerasTensor((), "bool"), lambda: ops.ones(2), lambda: (ops.ones(2),))
         with pytest.raises(TypeError, match="`true_fn` should be a callable"):
             ops.cond(True, 1, lambda: 2)
+        with pytest.raises(ValueError, match="cond: a condition must be one number"):
+            ops.cond(KerasTensor((2,), "bool"), lambda: 1, lambda: 2)
 
-    def test_the_condition_is_one_number(self):
-        choose = lambda p: ops.cond(p, lambda: 1, lambda: 2)
+    @pytest.mark.parametrize(
+        "choose, words",
+        [
+            (lambda p: ops.cond(p, lambda: 1, lambda: 2), "cond: a condition"),
+            (lambda p: ops.while_loop(lambda i: ops.logical_and(p, i < 1), lambda i: i + 1, 0), "while_loop: a condition"),
+            (lambda p: ops.while_loop(lambda i: p, lambda i: i + 1, 0, maximum_iterations=1), "while_loop: a condition"),
+            (lambda p: ops.switch(ops.cast(p, "int32"), [lambda: 2, lambda: 1]), "switch: the index"),
+        ],
+        ids=["cond", "while_loop", "while_loop of an array", "switch"],
+    )
+    def test_what_decides_is_one_number(self, choose, words):
         for run in (choose, mlkit.function(choose)):
             assert int(run(np.array([[True]]))) == 1
-            with pytest.raises(ValueError, match=r"cond: a condition must be one number, but this has shape \(2,\)"):
+            with pytest.raises(ValueError, match=rf"{words} must be one number, but this has shape \(2,\)"):
                 run(np.array([True, False]))
 
     def test_symbolic(self):

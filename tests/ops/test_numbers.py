@@ -219,3 +219,19 @@ def test_full_of_a_complex_number():
     assert ops.full((2,), 1j, dtype="complex128").numpy().tolist() == [1j, 1j]
     with pytest.raises(TypeError, match="complex.*real part"):
         ops.full((2,), 1j, dtype="float32")
+
+
+def test_imaginary_parts_are_not_dropped_in_silence():
+    """As in Keras: arrays with a warning, Python numbers not at all. Truth is that of the whole number."""
+    z = np.array([1 + 2j, 1j], "complex64")
+    for convert in (ops.cast, ops.convert_to_tensor, ops.array, lambda z, dtype: mlkit.Variable(z, dtype=dtype)):
+        with pytest.warns(
+            np.exceptions.ComplexWarning, match=r"from complex64 to float32 drops the imaginary parts.*ops\.real"
+        ):
+            assert convert(z, "float32").numpy().tolist() == [1.0, 0.0]
+    assert ops.cast(z, "bool").numpy().tolist() == [True, True]
+    for given in (1j, [1.0, 2j]):
+        with pytest.raises(TypeError, match="complex.*real part"):
+            ops.convert_to_tensor(given, "float32")
+    with pytest.raises(TypeError, match="complex.*real part"):
+        ops.cast(1j, "int32")

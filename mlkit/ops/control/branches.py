@@ -11,7 +11,7 @@ from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure, TensorLike
 from mlkit.objects.keras_tensor import KerasTensor
-from mlkit.ops.control.structures import as_bool, body_tensors, check_callable, check_same, finish, merged
+from mlkit.ops.control.structures import as_bool, as_scalar, body_tensors, check_callable, check_same, finish, merged
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.control import cond_op
 from mlkit.primitives.convert import as_tensor, to_integer
@@ -34,12 +34,11 @@ def cond(pred: TensorLike, true_fn: Callable[..., Any], false_fn: Callable[..., 
     check_callable("cond", "true_fn", true_fn)
     check_callable("cond", "false_fn", false_fn)
     if not isinstance(pred, (bool, int, float)):
-        pred = as_tensor(pred)
+        pred = as_bool("cond", pred)
         if type(pred.data) is Spec:
             yes, no = true_fn(), false_fn()
             check_same("cond", "the results of `true_fn` and `false_fn`", _symbols(yes), _symbols(no))
             return merged(_symbols(yes), _symbols(no))
-        pred = as_bool("cond", pred)
         if not pred.is_concrete:
             return _staged_cond(pred, true_fn, false_fn)
     return _concrete(true_fn() if pred else false_fn())
@@ -79,7 +78,7 @@ def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands:
         raise ValueError("switch: `branches` must hold at least one function.")
     for b in branches:
         check_callable("switch", "branches", b)
-    index = to_integer("switch", index)
+    index = as_scalar("switch: the index", to_integer("switch", index), "Choose for each element with mlkit.vmap.")
     if type(index.data) is Spec:
         results = [_symbols(b(*operands)) for b in branches]
         for r in results[1:]:

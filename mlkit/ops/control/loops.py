@@ -59,14 +59,15 @@ def while_loop(
 
     values = as_tensors(values)
     if is_symbolic(tensors_of(values)):
-        cond(*values)
+        as_bool("while_loop", cond(*values))
         values = merged(values, step(*values))
     elif not state.top.has_values:
         values = _staged_while(cond, step, values, maximum_iterations)
     else:
         turns = itertools.count() if maximum_iterations is None else range(int(maximum_iterations))
         for _ in turns:
-            if not cond(*values):
+            test = cond(*values)
+            if not (test if isinstance(test, (bool, int, float)) else as_bool("while_loop", test)):
                 break
             values = as_tensors(step(*values))
     return type(loop_vars)(values) if type(loop_vars) is list else values if several else values[0]

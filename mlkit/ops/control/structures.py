@@ -76,13 +76,15 @@ def check_callable(name: str, argument: str, value: object) -> None:
 
 def as_bool(name: str, x: TensorLike) -> Tensor:
     """A scalar tensor as a bool tensor of shape ()."""
-    t = as_tensor(x)
+    advice = "Reduce it with ops.all or ops.any, or choose element by element with ops.where."
+    t = as_scalar(f"{name}: a condition", as_tensor(x), advice)
+    return t if t.dtype == "bool" else cast(t, "bool")
+
+
+def as_scalar(what: str, t: Tensor, advice: str) -> Tensor:
+    """A tensor of one element as one of shape ()."""
     if is_known(*t.shape) and math.prod(t.shape) != 1:
-        raise ValueError(
-            f"{name}: a condition must be one number, but this has shape {show(t.shape)}. Reduce it with ops.all or ops.any, or "
-            "choose element by element with ops.where."
-        )
-    t = t if t.dtype == "bool" else cast(t, "bool")
+        raise ValueError(f"{what} must be one number, but this has shape {show(t.shape)}. {advice}")
     return t if t.shape == () else reshape(t, shape=())
 
 
