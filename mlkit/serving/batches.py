@@ -112,7 +112,7 @@ class Batches:
                 self.runner.run(sample)
                 if time.perf_counter() - began < _QUICK:
                     self.quick_rows = size
-        if self.max_rows < 2:
+        if self.runner.rows == 1:
             return
         self.together = self._found_out() if has_free_sizes else self._answers_rows_by_themselves()
         if not self.together and self.runner.rows:
@@ -140,7 +140,7 @@ class Batches:
     def _answers_rows_by_themselves(self, free: int | None = None) -> bool:
         """Whether two rows have the same answers alone and in a batch. free: stands for sizes that are."""
         sample = _sample(self.runner.inputs, 2, free)
-        beside = self._run([sample], 2)
+        beside = self._run([sample], 2) if self.max_rows > 1 else self.runner.run(sample)
         if any(not a.ndim or len(a) < 2 for a in beside):
             return False
         alone = [self._run([[a[i : i + 1] for a in sample]], 1) for i in (0, 1)]

@@ -257,16 +257,17 @@ def test_threads_ask_at_once():
     assert not wrong
 
 
-def test_models_that_compute_over_the_batch_run_each_request_alone():
+@pytest.mark.parametrize("most", [1, 8])
+def test_models_that_compute_over_the_batch_run_each_request_alone(most):
     x = keras.Input((2,), name="x")
     centred = keras.layers.Lambda(lambda t: t - keras.ops.mean(t, axis=0, keepdims=True), name="y")(x)
-    batches = Batches(KerasRunner(keras.Model(x, centred)), 8)
+    batches = Batches(KerasRunner(keras.Model(x, centred)), most)
     assert not batches.together
     a, b = rows(3, 2), rows(2, 2, seed=1)
     found = batches([[a], [b]])
     np.testing.assert_allclose(found[0][0], a - a.mean(0), atol=1e-6)
     np.testing.assert_allclose(found[1][0], b - b.mean(0), atol=1e-6)
-    assert Batches(KerasRunner(net()), 8).together
+    assert Batches(KerasRunner(net()), most).together
 
 
 def test_they_are_found_where_sizes_are_free():
