@@ -13,12 +13,16 @@ def inside(error: BaseException) -> Any:
 def add_place(error: BaseException, path: Any, inputs: Any) -> None:
     """Say in an exception at which layer, and for which inputs, it happened. Only the innermost layer speaks.
 
-    The exception keeps its type; its first argument gets one more paragraph.
+    The exception keeps its type; its first argument gets one more paragraph, or it gets a note where that is no text.
     """
-    if getattr(error, "_mlkit_place", None) is not None or not error.args or not isinstance(error.args[0], str):
+    if getattr(error, "_mlkit_place", None) is not None or not error.args:
         return
     error._mlkit_place = path  # type: ignore[attr-defined]
-    error.args = (f"{error.args[0]}\n  in layer {path!r}, called with {inputs}", *error.args[1:])
+    place = f"  in layer {path!r}, called with {inputs}"
+    if isinstance(error.args[0], str):
+        error.args = (f"{error.args[0]}\n{place}", *error.args[1:])
+    else:  # the key of a KeyError, the number of an OSError
+        error.add_note(place)
 
 
 def explained(error: _Error, anchor: str) -> _Error:

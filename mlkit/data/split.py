@@ -24,16 +24,19 @@ def split_dataset(dataset, left_size=None, right_size=None, shuffle: bool = Fals
         left_size, right_size: a number of samples, or a fraction of them (a float). One may be left out.
         shuffle: whether samples are drawn at random, in the order that Keras gives for the seed; one without a seed.
         seed: int.
-        preferred_backend: for Keras scripts; parts are always `Dataset`s.
+        preferred_backend: refused: parts are always `Dataset`s.
 
     Returns:
         The pair of `Dataset`s.
+
+    Raises:
+        NotImplementedError: with `preferred_backend`, which asks for datasets of another library.
 
     >>> left, right = split_dataset(np.arange(10), left_size=0.8)
     >>> len(left), [int(x) for x in right]
     (8, [8, 9])
     """
-    if preferred_backend not in (None, "tensorflow", "jax", "numpy"):
+    if preferred_backend is not None:
         raise NotImplementedError(
             f"split_dataset: preferred_backend={preferred_backend!r} is not supported: the parts are datasets of mlkit, which "
             "`fit` takes. Leave `preferred_backend` out."

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import tree
@@ -110,10 +110,22 @@ def in_inference(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]
     return args, {**kwargs, "training": False}
 
 
-def described(arguments: Any) -> str:
+def described(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     """Specs of the tensors among the arguments of a call, for messages."""
-    given = [t for t in tree.flatten(arguments) if t is not None]
-    return ", ".join(f"{t.dtype}{show(t.shape)}" if type(t) is Tensor else repr(t) for t in given) or "no arguments"
+    given = [x for x in (*args, *kwargs.values()) if x is not None]
+    text = ", ".join(map(_described, given)) or "no arguments"
+    for x in given:
+        if tree.is_nested(x) and len(tree.flatten(x)) == 1:
+            return f"{text}: a {type(x).__name__} of one tensor. Where a layer expects a tensor, pass the tensor itself."
+    return text
+
+
+def _described(x: Any) -> str:
+    if isinstance(x, dict):
+        return f"{{{', '.join(f'{k!r}: {_described(v)}' for k, v in x.items())}}}"
+    if isinstance(x, (list, tuple)):
+        return f"[{', '.join(map(_described, x))}]"
+    return f"{x.dtype}{show(x.shape)}" if type(x) is Tensor else repr(x)
 
 
 def _tensor_shapes(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):

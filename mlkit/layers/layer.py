@@ -226,7 +226,7 @@ class Layer(Stateful):
         except ForeignSymbol as error:
             return in_tensorflow.called(self, args, kwargs, error)
         except Exception as error:
-            add_place(error, self.path, described((args, kwargs)))
+            add_place(error, self.path, described(args, kwargs))
             raise
         finally:
             state.call = outer

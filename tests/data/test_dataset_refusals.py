@@ -27,6 +27,11 @@ CALLS = {
     "no pair": (lambda: list(NUMBERS.scan(0, lambda s, i: s)), TypeError, r"must return a pair \(state, result\)"),
     "another state": (lambda: NUMBERS.reduce((0, 0), lambda s, i: s[0]), TypeError, "a state of the form of `initial_state`"),
     "no data to split": (lambda: keras.utils.split_dataset(3, 0.5), TypeError, "split_dataset: expected an array"),
+    "another library's parts": (
+        lambda: keras.utils.split_dataset(NUMBERS, 0.5, preferred_backend="tensorflow"),
+        NotImplementedError,
+        "preferred_backend='tensorflow' is not supported",
+    ),
     "endless": (lambda: keras.utils.split_dataset(NUMBERS.repeat(), 0.5), ValueError, "the dataset is endless"),
 }
 

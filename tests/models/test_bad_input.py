@@ -95,3 +95,18 @@ def test_a_list_of_pairs_is_no_structure_of_inputs():
         with pytest.raises(ValueError, match=r"list of 4 tuples.*iter\(pairs\)"):
             use()
     assert len(model.fit(iter(pairs), verbose=0).history["loss"]) == 1
+
+
+@pytest.mark.parametrize(
+    "given, shown",
+    [(list, "[float32(None, 3)]"), (tuple, "[float32(None, 3)]"), (lambda xs: {"a": xs[0]}, "{'a': float32(None, 3)}")],
+    ids=["list", "tuple", "dict"],
+)
+def test_one_array_within_something(given, shown):
+    """A Sequential that began with an Input takes it; one that makes its weights of what comes says what came."""
+    x = np.ones((2, 3), "float32")
+    with pytest.raises((ValueError, KeyError)) as refused:
+        mlkit.Sequential([layers.Dense(2)]).predict(given([x]), verbose=0)
+    said = "\n".join([str(refused.value), *getattr(refused.value, "__notes__", ())])
+    assert "of one tensor. Where a layer expects a tensor, pass the tensor itself." in said
+    assert f"called with {shown}: a" in said
