@@ -117,19 +117,19 @@ _flash_attention = None
 
 
 def enable_flash_attention() -> None:
-    """Allow fused attention kernels where a backend has them."""
+    """Let attention be computed without all scores in memory at once, where a backend can (the default)."""
     global _flash_attention
     _flash_attention = True
 
 
 def disable_flash_attention() -> None:
-    """Compute attention by its definition."""
+    """Compute attention by its definition, in all that is traced from now on."""
     global _flash_attention
     _flash_attention = False
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """True, False, or None where neither was chosen."""
+    """Whether attention may do without all scores in memory: True, False, or None where neither was chosen."""
     return _flash_attention
 
 

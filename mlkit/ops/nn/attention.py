@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from mlkit.core import dtypes
+from mlkit.core import dtypes, settings
 from mlkit.core.spec import broadcast, is_known, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
@@ -40,7 +40,7 @@ def dot_product_attention(
         scale: by default 1 / sqrt(size).
         is_causal: targets look at no later source.
         flash_attention: True demands that the scores are never all in memory at once, which is the case unless a bias is given;
-            None and False demand nothing.
+            False computes them by their definition. None is False after `config.disable_flash_attention()`, and else demands nothing.
         attn_logits_soft_cap: not available.
 
     Returns (batch, targets, heads, size). Vaswani et al., "Attention is all you need", NeurIPS 2017.
@@ -52,6 +52,8 @@ def dot_product_attention(
     _check(query, key, value)
     if flash_attention and bias is not None:
         raise ValueError("dot_product_attention: `flash_attention=True` is not possible with a `bias`.")
+    if flash_attention is None:
+        flash_attention = settings.is_flash_attention_enabled()
     groups = query.shape[2] // key.shape[2]
     if groups != 1:
         key, value = (_repeat_heads(x, groups) for x in (key, value))
@@ -59,10 +61,10 @@ def dot_product_attention(
     bias = None if bias is None else _four_axes("bias", as_tensor(bias))
     query, key, value = _of_one_batch(query, key, value, mask)
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else scale
-    if bias is None and isinstance(scale, (int, float)):
+    if bias is None and flash_attention is not False and isinstance(scale, (int, float)):
         return fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal))
     wide = (cast(x, dtypes.result_type(x.dtype, "float32")) for x in (query, key, value))
-    return cast(_with_bias(*wide, bias, mask, scale, is_causal), query.dtype)
+    return cast(_by_definition(*wide, bias, mask, scale, is_causal), query.dtype)
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
@@ -99,7 +101,7 @@ def _four_axes(name: str, x: Tensor) -> Tensor:
     return reshape(x, shape=(1,) * (4 - x.ndim) + tuple(x.shape)) if x.ndim < 4 else x
 
 
-def _with_bias(
+def _by_definition(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Tensor | None, scale: Any, is_causal: bool
 ) -> Tensor:
     q, k, v = (transpose(x, perm=(0, 2, 1, 3)) for x in (query, key, value))
