@@ -77,6 +77,8 @@ def test_loss_scale_options():
     ):
         with pytest.raises(ValueError, match=message):
             LossScaleOptimizer(SGD(), **options)
+    with pytest.raises(ValueError, match="`inner_optimizer` must be an optimizer, but is 'sgd'"):
+        LossScaleOptimizer("sgd")
 
 
 def three_weights():
