@@ -135,7 +135,7 @@ def load(model: Any, path: str) -> int:
 
 
 def _read(path):
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:  # NumPy leaves a damaged one open
         return dict(archive)
 
 

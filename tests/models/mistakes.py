@@ -273,6 +273,32 @@ MISTAKES = {  # name -> (words of the message, the model, arguments of fit)
         lambda: compiled(conv(4, "softmax", after=[layers.BatchNormalization()]), "sparse_categorical_crossentropy"),
         dict(x=(PIXELS[:8] / 255).astype("float32"), y=CLASSES[:8], batch_size=1),
     ),
+    "a falling rate": (
+        "the loss grows by it",
+        lambda: softmax_classifier(optimizer=mlkit.optimizers.SGD(-0.1)),
+        dict(x=FEATURES, y=CLASSES),
+    ),
+    "negative weights": (
+        "sample_weight is negative for 100 samples",
+        lambda: softmax_classifier(),
+        dict(x=FEATURES, y=CLASSES, sample_weight=np.r_[np.ones(N - 100), -np.ones(100)]),
+    ),
+    "percent of 0": (
+        "a percentage of 0 dominates the loss",
+        lambda: compiled(dense(1), "mape"),
+        dict(x=FEATURES, y=np.where(NUMBERS > 0, NUMBERS, 0)),
+    ),
+    "counts below 0": ("poisson is a loss of counts", lambda: compiled(dense(1), "poisson"), dict(x=FEATURES, y=NUMBERS)),
+    "a sparse metric of one-hot": (
+        "takes class numbers, but the targets are one-hot",
+        lambda: compiled(dense(4, "softmax"), "categorical_crossentropy", ["sparse_categorical_accuracy"]),
+        dict(x=FEATURES, y=ONE_HOT),
+    ),
+    "a metric of yes and no of class numbers": (
+        "takes yes/no targets for each unit",
+        lambda: softmax_classifier(["precision"]),
+        dict(x=FEATURES, y=CLASSES),
+    ),
 }
 
 
