@@ -10,6 +10,7 @@ from mlkit.debugger.step_graph import FORWARD, StepGraph
 from mlkit.primitives import elementwise, movement, reduction, shape, window
 from mlkit.primitives.fused import activation, mask, normalization
 from mlkit.primitives.fused.attention import attention
+from mlkit.primitives.fused.group_norm import group_norm
 from mlkit.primitives.fused.softmax import softmax
 from mlkit.primitives.linear import matmul
 
@@ -26,7 +27,7 @@ KEEPS_FINITE = {
     activation.relu, activation.gelu, activation.silu, activation.softplus, attention, elementwise.abs_, elementwise.maximum,
     elementwise.minimum, elementwise.neg, elementwise.sigmoid, elementwise.stop_gradient, elementwise.tanh, elementwise.where,
     mask.masked_scale, movement.concat, movement.flip, movement.pad, movement.slice_, movement.take, normalization.batch_norm,
-    normalization.layer_norm, normalization.rms_norm, reduction.max_, reduction.min_, shape.broadcast_to, shape.reshape,
+    normalization.layer_norm, normalization.rms_norm, group_norm, reduction.max_, reduction.min_, shape.broadcast_to, shape.reshape,
     shape.transpose, softmax, window.avg_pool, window.max_pool,
 }  # fmt: skip
 

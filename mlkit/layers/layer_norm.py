@@ -4,14 +4,14 @@ import math
 from typing import Any
 
 from mlkit import ops
-from mlkit.core.dtypes import single_of
-from mlkit.core.spec import size_of
+from mlkit.core.dtypes import HALF, single_of
 from mlkit.core.typing import Axis
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.argument_checks import axes_of, positive, require_axes, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.weights import Weight, weights
+from mlkit.primitives import fused
 
 
 @weights(beta=Weight("zeros", autocast=False), gamma=Weight("ones", autocast=False))
@@ -134,15 +134,10 @@ class GroupNormalization(Layer):
 
     def call(self, inputs: Any) -> Any:
         axis = self.axis % inputs.ndim
-        size = inputs.shape[axis]
-        x = ops.moveaxis(ops.cast(inputs, single_of(inputs.dtype)), axis, 1)  # what is normalized together becomes a row
-        rows = ops.reshape(x, (x.shape[0], self.groups, size_of((size // self.groups, *x.shape[2:]))))
-        y = ops.layer_normalization(rows, axis=-1, epsilon=self.epsilon)
-        y = ops.moveaxis(ops.reshape(y, x.shape), 1, axis)
-        shape = [1] * inputs.ndim
-        shape[axis] = size
-        if self.gamma is not None:
-            y = y * ops.reshape(ops.cast(self.gamma, y.dtype), shape)
-        if self.beta is not None:
-            y = y + ops.reshape(ops.cast(self.beta, y.dtype), shape)
-        return ops.cast(y, self.compute_dtype)
+        x = (
+            inputs if inputs.dtype in HALF else ops.cast(inputs, single_of(inputs.dtype))
+        )  # halves are computed in float32 there
+        x = ops.moveaxis(x, axis, -1)
+        gamma, beta = (None if v is None else ops.cast(v, single_of(x.dtype)) for v in (self.gamma, self.beta))
+        y = fused.group_norm(x, gamma, beta, groups=self.groups, epsilon=self.epsilon)[0]
+        return ops.cast(ops.moveaxis(y, -1, axis), self.compute_dtype)

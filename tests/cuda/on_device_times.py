@@ -57,6 +57,7 @@ def _of_memory(n):
         "chain": (lambda x: ops.tanh(x) * x + 1.0, [x], 8 * n),
         "softmax": (ops.softmax, [table], 8 * n),
         "layer norm": (ops.layer_normalization, [table], 8 * n),
+        "group norm": (lambda x: fused.group_norm(x, scale, scale, groups=2, epsilon=1e-3)[0], [images], 8 * n),
         "rms norm": (ops.rms_normalization, [table], 8 * n),
         "batch norm": (lambda x: fused.batch_norm(x, scale, scale, axes=(0, 1, 2), epsilon=1e-3)[0], [images], 12 * n),
         "sum": (lambda x: ops.sum(x, axis=0), [table], 4 * n),

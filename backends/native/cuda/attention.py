@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from mlkit.backends.native.cuda.blas import Matrix, knows
-from mlkit.backends.native.cuda.row import KernelRow, computed, number, stored, threads_for
+from mlkit.backends.native.cuda.matrix_rows import LANES, MatrixRow, can_count
+from mlkit.backends.native.cuda.row import computed, number, stored
 from mlkit.core import dtypes
 
 MOST_BYTES = 256 << 20  # of scores at once, but for one sample's
@@ -20,12 +21,16 @@ def rows(device):
     return [Attention(device), AttentionGradient(device)]
 
 
-class _Attention(KernelRow):
-    parts = ("block", "attention")
+class _Attention(MatrixRow):
+    parts = ("block", "rows", "attention")
 
     def sizes(self, q, k):
         """(samples, heads, queries, keys)"""
         return q.shape[0], q.shape[2], q.shape[1], k.shape[1]
+
+    def can_take(self, q, k):
+        samples, heads, queries, keys = self.sizes(q, k)
+        return knows(q.dtype) and can_count(samples * heads * queries, keys)
 
     def layout(self, q, k):
         """(samples at once, bytes of their scores, of their probabilities, of the addresses), all multiples of 256."""
@@ -74,32 +79,31 @@ class _Attention(KernelRow):
         self.start("addresses", [], arguments, -(-samples * heads // 256))
         return found
 
-    def over_rows(self, template, wide, own, mask, causal, scale):
-        """Launch a template with a block for each row of scores."""
+    def over_scores(self, template, wide, own, mask, causal, scale):
+        """Launch a template over the rows of scores."""
         samples, heads, queries, keys = wide.shape
         mask_steps = [0] * 4
         if mask is not None:
             padded = (1,) * (4 - mask.ndim) + mask.shape
             steps = (0,) * (4 - mask.ndim) + mask.strides
             mask_steps = [0 if n == 1 else s for n, s in zip(padded, steps)]
-        kind = computed(own)
-        arguments = [(f"{kind}*", "wide", wide), (f"{stored(own)[0]}*", "own", own), ("bool*", "mask", mask)]
+        kind, rows = computed(own), samples * heads * queries
+        arguments = [(f"{kind}*", "scores", wide), (f"{stored(own)[0]}*", "own", own), ("bool*", "mask", mask)]
         arguments += [
             ("long long", name, number(s)) for name, s in zip(("of_sample", "of_head", "of_query", "of_key"), mask_steps)
         ]
         arguments += [("bool", "causal", np.bool_(causal))]
-        sizes = dict(samples=samples, heads=heads, queries=queries, keys=keys)
-        arguments += [("long long", name, number(n)) for name, n in sizes.items()]
+        sizes = dict(rows=rows, heads=heads, queries=queries, keys=keys)
+        arguments += [("unsigned", name, np.uint32(n)) for name, n in sizes.items()]
         arguments += [(kind, "scale", _wide(own).type(scale))]
-        blocks = min(samples * heads * queries, self.device.most_blocks)
-        self.start(template, [stored(own)[0], kind], arguments, blocks, threads_for(keys))
+        self.over_rows(template, [stored(own)[0], kind, LANES], arguments, rows, keys, [wide, own])
 
 
 class Attention(_Attention):
     name, launches = "attention", 4
 
     def fits(self, q, k, v, mask, scale, causal):
-        return knows(q.dtype)
+        return self.can_take(q, k)
 
     def scratch(self, q, k, v, mask, scale, causal):
         return self.room(q, k)
@@ -114,7 +118,7 @@ class Attention(_Attention):
             part = {name: x[first:end] for name, x in (("q", q), ("k", k), ("v", v), ("y", y))}
             at = self.matrices({**part, "scores'": scores, "own'": own}, table, heads)
             multiply(at["q"](), at["k"](turned=True), at["scores'"](), count)
-            self.over_rows("probabilities", scores, own, _of(mask, first, end), params["causal"], params["scale"])
+            self.over_scores("probabilities", scores, own, _of(mask, first, end), params["causal"], params["scale"])
             multiply(at["own'"](), at["v"](), at["y"](), count)
 
 
@@ -122,7 +126,7 @@ class AttentionGradient(_Attention):
     name, launches = "attention_grad", 8
 
     def fits(self, g, q, k, v, mask, scale, causal):
-        return knows(q.dtype)
+        return self.can_take(q, k)
 
     def scratch(self, g, q, k, v, mask, scale, causal):
         return self.room(q, k)
@@ -139,10 +143,10 @@ class AttentionGradient(_Attention):
             part = {name: x[first:end] for name, x in named.items()}
             at, pairs = self.matrices({**part, "scores'": scores, "own'": own}, table, heads), _of(mask, first, end)
             multiply(at["q"](), at["k"](turned=True), at["scores'"](), count)
-            self.over_rows("probabilities", scores, own, pairs, causal, scale)
+            self.over_scores("probabilities", scores, own, pairs, causal, scale)
             multiply(at["own'"](turned=True), at["g"](), at["dv"](), count)
             multiply(at["g"](), at["v"](turned=True), at["scores'"](), count)
-            self.over_rows("score_gradient", scores, own, pairs, causal, scale)
+            self.over_scores("score_gradient", scores, own, pairs, causal, scale)
             multiply(at["own'"](), at["k"](), at["dq"](), count)
             multiply(at["own'"](turned=True), at["q"](), at["dk"](), count)
 

@@ -1,7 +1,9 @@
 """Rows for softmax, its logarithm and cross-entropy over the last axis: one launch each."""
 
-from mlkit.backends.native.cuda.row import KernelRow, computed, last_axes, number, stored, threads_for
-from mlkit.core import dtypes
+import numpy as np
+
+from mlkit.backends.native.cuda.matrix_rows import LANES, MatrixRow, can_count, flag
+from mlkit.backends.native.cuda.row import computed, last_axes, number, stored
 
 
 def rows(device):
@@ -15,70 +17,65 @@ def rows(device):
     ]
 
 
-class _OfRows(KernelRow):
-    parts = ("block", "softmax")
+class _OfRows(MatrixRow):
+    parts = ("block", "rows", "softmax")
 
     def __init__(self, device, name=None):
         super().__init__(device)
         self.name = name or self.name
 
-    def of_rows(self, template, x, arrays, arguments, types, flag=None):
-        """Launch a template with a block for each row of x. arguments: names of the pointers among its parameters."""
-        (rows, size), names = last_axes(x), "_".join(dtypes.name_of(a.dtype) for a in types)
-        inside = ", ".join([*arguments, "rows", "size", *([] if flag is None else [flag])])
-        kinds = ", ".join([stored(types[0])[0], computed(types[0]), *stored(*types[1:])])
-        parameters = ", ".join(
-            [*(f"{kind}* {a}" for kind, a in zip(stored(*arrays), arguments)), "long long rows", "long long size"]
-        )
-        blocks = min(rows, self.device.most_blocks)
-        function = f"{self.name}_{names}_{template}"
-        self.run(
-            function,
-            parameters,
-            f"{template}<{kinds}>({inside})",
-            blocks,
-            threads_for(size),
-            [*arrays, number(rows), number(size)],
-        )
+    def of_rows(self, template, x, types, /, **arrays):
+        """Launch a template over the rows of x. arrays: what its pointers are called, in their order."""
+        rows, size = last_axes(x)
+        arguments = [(f"{stored(a)[0]}*", name, a) for name, a in arrays.items()]
+        arguments += [("long long", "rows", number(rows)), ("unsigned", "size", np.uint32(size))]
+        of_rows = [a for a in arrays.values() if a.shape == x.shape]
+        self.over_rows(template, [stored(x)[0], computed(x), *types], arguments, rows, size, of_rows)
 
 
 class Softmax(_OfRows):
     def fits(self, x, axis):
-        return axis in (-1, len(x.shape) - 1)
+        return axis in (-1, len(x.shape) - 1) and can_count(x.shape[-1])
 
     def launch(self, args, outs, params):
         (x,), (y,) = args, outs
-        self.of_rows("softmax", x, [x, y], ["x", "y"], [x], "true" if self.name == "log_softmax" else "false")
+        self.of_rows("softmax", x, [LANES, flag(self.name == "log_softmax")], x=x, y=y)
 
 
 class SoftmaxGradient(_OfRows):
     def fits(self, g, y, axis):
-        return axis in (-1, len(y.shape) - 1)
+        return axis in (-1, len(y.shape) - 1) and can_count(y.shape[-1])
 
     def launch(self, args, outs, params):
         (g, y), (dx,) = args, outs
-        flag = "true" if self.name == "log_softmax_grad" else "false"
-        self.of_rows("softmax_gradient", y, [g, y, dx], ["g", "y", "dx"], [y], flag)
+        self.of_rows("softmax_gradient", y, [LANES, flag(self.name == "log_softmax_grad")], g=g, y=y, dx=dx)
 
 
 class CrossEntropy(_OfRows):
     name = "softmax_cross_entropy"
 
+    def fits(self, x, target):
+        return can_count(x.shape[-1])
+
     def launch(self, args, outs, params):
         (x, target), (loss, total) = args, outs
-        of_weights = target.ndim == x.ndim
-        template = "cross_entropy_of_weights" if of_weights else "cross_entropy"
-        self.of_rows(
-            template, x, [x, target, loss, total], ["x", "target", "loss", "total"], [x] if of_weights else [x, target]
-        )
+        arrays = dict(x=x, target=target, loss=loss, total=total)
+        if target.ndim == x.ndim:
+            self.of_rows("cross_entropy_of_weights", x, [LANES], **arrays)
+        else:
+            self.of_rows("cross_entropy", x, [*stored(target), LANES], **arrays)
 
 
 class CrossEntropyGradient(_OfRows):
     name = "softmax_cross_entropy_grad"
 
+    def fits(self, g, x, target, total):
+        return can_count(x.shape[-1])
+
     def launch(self, args, outs, params):
         (g, x, target, total), (dx,) = args, outs
-        of_weights = target.ndim == x.ndim
-        template = "cross_entropy_of_weights_gradient" if of_weights else "cross_entropy_gradient"
-        arrays, names = [g, x, target, total, dx], ["g", "x", "target", "total", "dx"]
-        self.of_rows(template, x, arrays, names, [x] if of_weights else [x, target])
+        arrays = dict(g=g, x=x, target=target, total=total, dx=dx)
+        if target.ndim == x.ndim:
+            self.of_rows("cross_entropy_of_weights_gradient", x, [LANES], **arrays)
+        else:
+            self.of_rows("cross_entropy_gradient", x, [*stored(target), LANES], **arrays)

@@ -9,6 +9,7 @@ from mlkit.primitives.fused.attention import attention, attention_grad
 from mlkit.primitives.fused.elementwise_chain import fused_elementwise, multi_tensor_apply
 from mlkit.primitives.fused.epilogue import conv_bias_act, matmul_bias_act
 from mlkit.primitives.fused.gradient_epilogue import conv_input_act_grad, matmul_act_grad, matmul_act_kept
+from mlkit.primitives.fused.group_norm import group_norm, group_norm_grad
 from mlkit.primitives.fused.gru import gru, gru_grad
 from mlkit.primitives.fused.lstm import lstm, lstm_grad
 from mlkit.primitives.fused.mask import masked_scale

@@ -17,30 +17,30 @@ from mlkit.primitives.reduction import size_along, size_operand
 from mlkit.primitives.shape import reshape, sum_
 
 
-def _wide(dtype: str) -> str:
+def wide_dtype(dtype: str) -> str:
     """The dtype of statistics, parameters and their gradients."""
     return dtypes.result_type(dtype, "float32")
 
 
-def _widened(x: Tensor) -> Tensor:
-    return el.cast(x, dtype=_wide(x.dtype))
+def widened(x: Tensor) -> Tensor:
+    return el.cast(x, dtype=wide_dtype(x.dtype))
 
 
-def _check(name: str, x: Spec, parameters: Iterable[Spec | None], shape: Sequence[Size]) -> None:
+def check_parameters(name: str, x: Spec, parameters: Iterable[Spec | None], shape: Sequence[Size]) -> None:
     require_float(name, "x", x)
     for p in parameters:
-        if p is not None and p.dtype != _wide(x.dtype):
-            raise TypeError(f"{name}: x of {x.dtype} needs scale and offset of {_wide(x.dtype)}, but got {p.dtype}.")
+        if p is not None and p.dtype != wide_dtype(x.dtype):
+            raise TypeError(f"{name}: x of {x.dtype} needs scale and offset of {wide_dtype(x.dtype)}, but got {p.dtype}.")
         if p is not None and tuple(p.shape) != tuple(shape):
             raise ShapesDiffer(
                 f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}."
             )
 
 
-def _check_gradient(name: str, g: Spec, x: Spec, mean: Spec, variance: Spec, row: Sequence[Size]) -> None:
+def check_gradient(name: str, g: Spec, x: Spec, mean: Spec, variance: Spec, row: Sequence[Size]) -> None:
     require(name, "the gradient", g, x.shape, x.dtype)
-    require(name, "the mean", mean, row, _wide(x.dtype))
-    require(name, "the variance", variance, row, _wide(x.dtype))
+    require(name, "the mean", mean, row, wide_dtype(x.dtype))
+    require(name, "the variance", variance, row, wide_dtype(x.dtype))
 
 
 def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -70,14 +70,14 @@ def _batch_norm_spec(
     x: Spec, scale: Spec | None, offset: Spec | None, axes: tuple[int, ...], epsilon: float
 ) -> tuple[Spec, ...]:
     shape = _kept("batch_norm", x, axes)
-    _check("batch_norm", x, (scale, offset), shape)
-    return x, Spec(shape, _wide(x.dtype)), Spec(shape, _wide(x.dtype))
+    check_parameters("batch_norm", x, (scale, offset), shape)
+    return x, Spec(shape, wide_dtype(x.dtype)), Spec(shape, wide_dtype(x.dtype))
 
 
 def _batch_norm(
     x: Tensor, scale: Tensor | None, offset: Tensor | None, axes: tuple[int, ...], epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dtype, x = x.dtype, _widened(x)
+    dtype, x = x.dtype, widened(x)
     mean, variance = _moments(x, axes)
     inverse = el.rsqrt(variance + epsilon)
     if scale is not None:
@@ -127,15 +127,15 @@ def _batch_norm_grad_spec(
     g: Spec, x: Spec, scale: Spec | None, mean: Spec, variance: Spec, axes: tuple[int, ...], epsilon: float
 ) -> tuple[Spec, ...]:
     shape = _kept("batch_norm_grad", x, axes)
-    _check("batch_norm_grad", x, (scale,), shape)
-    _check_gradient("batch_norm_grad", g, x, mean, variance, shape)
+    check_parameters("batch_norm_grad", x, (scale,), shape)
+    check_gradient("batch_norm_grad", g, x, mean, variance, shape)
     return x, mean, mean
 
 
 def _batch_norm_grad(
     g: Tensor, x: Tensor, scale: Tensor | None, mean: Tensor, variance: Tensor, axes: tuple[int, ...], epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dtype, g, x = x.dtype, _widened(g), _widened(x)
+    dtype, g, x = x.dtype, widened(g), widened(x)
     inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
     centred = x - _along(mean, x, axes)
     d_offset = sum_(g, axes=axes, keepdims=True)
@@ -167,8 +167,8 @@ def _row(name: str, x: Spec, rank: int) -> tuple[Size, ...]:
 
 
 def _layer_norm_spec(x: Spec, scale: Spec | None, offset: Spec | None, rank: int, epsilon: float) -> tuple[Spec, ...]:
-    _check("layer_norm", x, (scale, offset), _row("layer_norm", x, rank))
-    row = Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
+    check_parameters("layer_norm", x, (scale, offset), _row("layer_norm", x, rank))
+    row = Spec(reduced(x.shape, _last(x, rank), True), wide_dtype(x.dtype))
     return x, row, row
 
 
@@ -179,7 +179,7 @@ def _last(x: Spec | Tensor, rank: int) -> tuple[int, ...]:
 def _layer_norm(
     x: Tensor, scale: Tensor | None, offset: Tensor | None, rank: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dtype, x = x.dtype, _widened(x)
+    dtype, x = x.dtype, widened(x)
     mean, variance = _moments(x, _last(x, rank))
     inverse = el.rsqrt(variance + epsilon)
     y = (x - mean) * inverse
@@ -212,16 +212,16 @@ layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_
 def _layer_norm_grad_spec(
     g: Spec, x: Spec, scale: Spec | None, mean: Spec, variance: Spec, rank: int, epsilon: float
 ) -> tuple[Spec, ...]:
-    vector = Spec(_row("layer_norm_grad", x, rank), _wide(x.dtype))
-    _check("layer_norm_grad", x, (scale,), vector.shape)
-    _check_gradient("layer_norm_grad", g, x, mean, variance, reduced(x.shape, _last(x, rank), True))
+    vector = Spec(_row("layer_norm_grad", x, rank), wide_dtype(x.dtype))
+    check_parameters("layer_norm_grad", x, (scale,), vector.shape)
+    check_gradient("layer_norm_grad", g, x, mean, variance, reduced(x.shape, _last(x, rank), True))
     return x, vector, vector
 
 
 def _layer_norm_grad(
     g: Tensor, x: Tensor, scale: Tensor | None, mean: Tensor, variance: Tensor, rank: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dtype, g, x = x.dtype, _widened(g), _widened(x)
+    dtype, g, x = x.dtype, widened(g), widened(x)
     last, lead = _last(x, rank), tuple(range(x.ndim - rank))
     inverse = el.rsqrt(variance + epsilon)
     normal = (x - mean) * inverse
@@ -239,12 +239,12 @@ layer_norm_grad = Op("layer_norm_grad", _layer_norm_grad_spec, fallback=_layer_n
 
 
 def _rms_norm_spec(x: Spec, scale: Spec | None, rank: int, epsilon: float) -> tuple[Spec, ...]:
-    _check("rms_norm", x, (scale,), _row("rms_norm", x, rank))
-    return x, Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
+    check_parameters("rms_norm", x, (scale,), _row("rms_norm", x, rank))
+    return x, Spec(reduced(x.shape, _last(x, rank), True), wide_dtype(x.dtype))
 
 
 def _rms_norm(x: Tensor, scale: Tensor | None, rank: int, epsilon: float) -> tuple[Tensor, Tensor]:
-    dtype, x = x.dtype, _widened(x)
+    dtype, x = x.dtype, widened(x)
     square = _mean(x * x, _last(x, rank))
     y = x * el.rsqrt(square + epsilon)
     return el.cast(y if scale is None else y * scale, dtype=dtype), square
@@ -266,17 +266,17 @@ rms_norm = Op("rms_norm", _rms_norm_spec, _rms_norm_vjp, "01y", _rms_norm)
 
 
 def _rms_norm_grad_spec(g: Spec, x: Spec, scale: Spec | None, square: Spec, rank: int, epsilon: float) -> tuple[Spec, ...]:
-    vector = Spec(_row("rms_norm_grad", x, rank), _wide(x.dtype))
-    _check("rms_norm_grad", x, (scale,), vector.shape)
+    vector = Spec(_row("rms_norm_grad", x, rank), wide_dtype(x.dtype))
+    check_parameters("rms_norm_grad", x, (scale,), vector.shape)
     require("rms_norm_grad", "the gradient", g, x.shape, x.dtype)
-    require("rms_norm_grad", "the mean square", square, reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
+    require("rms_norm_grad", "the mean square", square, reduced(x.shape, _last(x, rank), True), wide_dtype(x.dtype))
     return x, vector
 
 
 def _rms_norm_grad(
     g: Tensor, x: Tensor, scale: Tensor | None, square: Tensor, rank: int, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    dtype, g, x = x.dtype, _widened(g), _widened(x)
+    dtype, g, x = x.dtype, widened(g), widened(x)
     inverse = el.rsqrt(square + epsilon)
     normal = x * inverse
     d_scale = sum_(g * normal, axes=tuple(range(x.ndim - rank)), keepdims=False)
