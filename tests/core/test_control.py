@@ -143,6 +143,15 @@ class TestWhile:
         assert float(both(f, 1.0)["b"]) == 8.0
         assert type(both(lambda x: ops.while_loop(lambda a: a < 5, lambda a: [a + 1], [x]), 0.0)) is list
 
+    @pytest.mark.parametrize("turns", range(1, 5))
+    def test_values_that_change_places(self, turns):
+        """In the memory that all turns share, too."""
+        round_ = lambda a, b, c: ops.while_loop(lambda i, *_: i < turns, lambda i, a, b, c: (i + 1, b, c, a), (0, a, b, c))
+        found = both(round_, *(np.arange(3.0) + 10 * k for k in range(3)))[1:]
+        assert [float(t[0]) for t in found] == [10 * ((k + turns) % 3) for k in range(3)]
+        swapped = lambda a, b: ops.while_loop(lambda i, *_: i < turns, lambda i, a, b: (i + 1, b, a), (0, a, b))
+        assert float(both(swapped, 1.0, 2.0)[1]) == 1.0 + turns % 2
+
     def test_variables_are_state(self):
         v = Variable(0.0)
         f = lambda: ops.while_loop(lambda i: v < 7, lambda i: (v.assign_add(2.0), i + 1)[1], (0,))

@@ -55,6 +55,10 @@ def test_cleaning(place, capsys):
     assert "<img" in (place / "labels.html").read_text(encoding="utf-8")
     assert main("clean p --apply labels.csv".split()) == 0
     assert "0 photos were moved." in capsys.readouterr().out
+    assert main("clean p --apply labels.csv --json".split()) == 0
+    assert json.loads(capsys.readouterr().out) == {"moved": []}
+    assert main("clean p --model good.keras --csv again.csv --json".split()) == 0
+    assert json.loads(capsys.readouterr().out) == {"listed": 1, "csv": "again.csv", "html": None}
     text = (place / "labels.csv").read_text().rstrip()
     (place / "labels.csv").write_text(text + "move\n")
     assert main("clean p --apply labels.csv".split()) == 0
