@@ -1,10 +1,16 @@
 """What bodies are refused for, the protocol of starting and ending, and counts of several workers."""
 
 import asyncio
+import base64
+import struct
 
+import numpy as np
 import pytest
 
+import mlkit as keras
 from mlkit import serving
+from mlkit.serving.batches import Batches
+from mlkit.serving.keras_runner import KerasRunner
 from mlkit.serving.metrics import Metrics
 from tests.serving.asking import client, net
 
@@ -87,3 +93,60 @@ def test_counts_of_two_workers_are_added():
     assert 'mlkit_requests_total{model="net",protocol="v1",code="200"} 5' in text
     assert 'mlkit_batch_rows_count{model="net"} 2' in text
     assert 'mlkit_batch_rows_sum{model="net"} 5' in text
+
+
+def words():
+    """A model of strings: the number of a word."""
+    x = keras.Input((2,), dtype="string", name="word")
+    return keras.Model(x, keras.layers.StringLookup(vocabulary=["cat", "dog"])(x), name="words")
+
+
+def binary(raw):
+    head = b'{"inputs": [{"name": "word", "shape": [1, 2], "datatype": "BYTES", "parameters": {"binary_data_size": %d}}]}' % len(raw)
+    return head + raw, {"inference-header-content-length": str(len(head))}
+
+
+def behind_lengths(*parts):
+    return b"".join(struct.pack("<I", len(part)) + part for part in parts)
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        (["cat", {"b64": "!"}], "'!' is not base64"),
+        (["cat", {"b64": base64.b64encode(b"\xff").decode()}], "expected strings in UTF-8, got other bytes"),
+        (["cat", 3], "expected strings, got 3"),
+    ],
+)
+def test_strings_that_are_none(value, said):
+    with client({"words": words()}) as asked:
+        reply = asked.ask("POST", "/v1/models/words:predict", {"instances": [value]})
+        assert (reply.status, said in reply.error) == (400, True), reply.error
+        good = [["cat", {"b64": base64.b64encode(b"dog").decode()}]]
+        assert asked.ask("POST", "/v1/models/words:predict", {"instances": good}).json["predictions"] == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    "raw, said",
+    [
+        (behind_lengths(b"cat", b"dog")[:-1], "its strings end in the middle of one"),
+        (behind_lengths(b"cat", b"dog") + b"\1", "its strings end in the middle of one"),
+        (behind_lengths(b"cat"), "expected 2 strings, got 1"),
+        (behind_lengths(b"cat", b"\xff"), "expected strings in UTF-8"),
+        (behind_lengths(b"cat", b"dog"), ""),
+    ],
+)
+def test_packed_strings(raw, said):
+    body, headers = binary(raw)
+    with client({"words": words()}) as asked:
+        reply = asked.ask("POST", "/v2/models/words/infer", body, headers=headers)
+        if said:
+            assert (reply.status, said in reply.error) == (400, True), reply.error
+        else:
+            assert reply.json["outputs"][0]["data"] == [1, 2]
+
+
+def test_rows_of_strings_run_together():
+    batches = Batches(KerasRunner(words()), 4)
+    jobs = [[np.array([["cat", "dog"]])], [np.array([["a longer word", "cat"], ["dog", "dog"]])]]
+    assert [found[0].tolist() for found in batches(jobs)] == [[[1, 2]], [[0, 1], [2, 2]]]
