@@ -270,12 +270,12 @@ def _batches(dataset: Any, name: str, feature: Feature) -> Iterator[np.ndarray]:
         if value.ndim:
             yield _with_two_axes(value)
             continue
-        alone.append(value.item())
+        alone.append(value)
         if len(alone) == _BATCH:
-            yield np.array(alone, value.dtype)[:, None]
+            yield np.stack(alone)[:, None]
             alone = []
     if alone:
-        yield np.array(alone, value.dtype)[:, None]
+        yield np.stack(alone)[:, None]
 
 
 def _value(row: Any, name: str) -> Any:

@@ -305,3 +305,14 @@ def test_mistakes():
         space("int", "concat")(TABLE)
     with pytest.raises(ValueError, match="feature 'a' has output_mode='one_hot'"):
         kind({"a": kind.feature("float32", layers.Rescaling(2.0), "one_hot")})({"a": 1.0})
+
+
+def test_single_values_of_several_kinds():
+    """Rows one by one: long words beside short ones, whole numbers beside fractions, more rows than are collected at once."""
+    words, numbers = ["longer words", "abc", "zebra", "ab"], [1.5, 2, 3, 7]
+    rows = [{"word": w, "number": n} for w, n in zip(words, numbers)] * 20
+    features = {"word": FeatureSpace.string_categorical(output_mode="int"), "number": "float_normalized"}
+    space = FeatureSpace(features, output_mode="dict")
+    space.adapt(rows)
+    assert set(space.preprocessors["word"].get_vocabulary()) == {"[UNK]", *words}
+    assert float(np.squeeze(space.preprocessors["number"].mean)) == pytest.approx(np.mean(numbers))
