@@ -102,7 +102,10 @@ def words():
 
 
 def binary(raw):
-    head = b'{"inputs": [{"name": "word", "shape": [1, 2], "datatype": "BYTES", "parameters": {"binary_data_size": %d}}]}' % len(raw)
+    head = (
+        b'{"inputs": [{"name": "word", "shape": [1, 2], "datatype": "BYTES", "parameters": {"binary_data_size": %d}}]}'
+        % len(raw)
+    )
     return head + raw, {"inference-header-content-length": str(len(head))}
 
 
