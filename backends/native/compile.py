@@ -121,13 +121,13 @@ class _Form(Executable):
             arrays.extend(self.copies.take(arrays))
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
-        for i in self.backend.device.elsewhere(arrays):
+        device = self.backend.device
+        for i in device.elsewhere(arrays):
             arrays[i] = self.backend.adopt(arrays[i])
             self.moved = True
-        for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
-            if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
-                arrays[i] = self.backend.device.dense(arrays[i])
-        device = self.backend.device
+        if not self.exact:  # then sums depend on how what they add lies in memory
+            for i in device.scattered(arrays):
+                arrays[i] = device.dense(arrays[i])
         shared = {*held_among(arrays, self.plan.overwrites), *device.borrowed(arrays, self.plan.overwrites)}
         for i in shared:  # there are others who can see its memory
             arrays[i] = device.xp.array(arrays[i], order="C")

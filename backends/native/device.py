@@ -83,7 +83,12 @@ class Device:
 
     def elsewhere(self, arrays):
         """The numbers of those among a program's arrays that are not on this device."""
-        return [i for i, a in enumerate(arrays) if type(a) is not self.xp.ndarray]
+        kind = self.xp.ndarray
+        return [i for i, a in enumerate(arrays) if type(a) is not kind]
+
+    def scattered(self, arrays):
+        """The numbers of the arrays that do not lie dense in memory."""
+        return [i for i, a in enumerate(arrays) if not a.flags.c_contiguous]
 
     def borrowed(self, arrays, numbers):
         """Those of the numbers whose arrays have memory that something else has too."""

@@ -54,6 +54,8 @@ class Program:
         self.home: Any = None  # the function that keeps it, weakly, and its signature there
         self.used = next(uses)  # when that was last
         self._locks = [v.lock for v in dict.fromkeys([*self.reads, *self.writes])]
+        number = {v: i for i, v in enumerate(self.reads)}
+        self._before = [number.get(v) for v in self.writes]  # where the old value is among those of what is read
 
     @property
     def plan(self) -> Any:
@@ -114,8 +116,9 @@ class Program:
                 vars(self.reads[k]).setdefault("_value", values[k])
             raise
         n = len(results) - len(self.writes)
-        for v, a, node in zip(self.writes, results[n:], nodes):
-            v._value = Tensor(a, node)
+        for v, a, node, k in zip(self.writes, results[n:], nodes, self._before):
+            # in the old value's memory, which nobody else can see: then the handle is as good as a new one
+            v._value = values[k] if k is not None and values[k].data is a else Tensor(a, node)
         return self._packed(results[:n])
 
     def _move(self, run: Any, arrays: list[Any], values: list[Any]) -> None:

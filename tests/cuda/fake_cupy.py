@@ -74,7 +74,7 @@ class MemoryPointer:
 class ndarray:
     """An array of the device, which is one of NumPy's within."""
 
-    __slots__ = ("_host", "_lease", "_data", "__weakref__")
+    __slots__ = ("_host", "_lease", "_data", "_is_root", "__weakref__")
     __hash__ = None
 
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
@@ -85,12 +85,12 @@ class ndarray:
         else:
             raw = np.frombuffer(memptr.host.reshape(-1).view("uint8"), "uint8")
             self._host = np.ndarray(shape, dtype, raw, memptr.offset, strides)
-        self._lease = lease(self._host)
+        self._lease, self._is_root = lease(self._host), True
 
     @classmethod
     def around(cls, host):
         self = object.__new__(cls)
-        self._host, self._lease = host, lease(host)
+        self._host, self._lease, self._is_root = host, lease(host), False
         return self
 
     # ---- ways to the host: none in silence
@@ -153,8 +153,13 @@ class ndarray:
 
     @property
     def base(self):
-        base = self._host.base
+        """The array that this is a view of; None too where it was made for a place in memory."""
+        base = None if self._is_root else self._host.base
         return ndarray.around(base) if isinstance(base, np.ndarray) else base
+
+    @property
+    def _c_contiguous(self):
+        return self._host.flags.c_contiguous
 
     @property
     def device(self):

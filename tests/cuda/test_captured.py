@@ -98,7 +98,7 @@ def test_fit_waits_for_the_logs_of_an_epoch_and_for_no_step(epochs, here):
         model.fit(x, y, batch_size=6, verbose=0, check=False)
         fake_cupy.counts.clear()
         model.fit(x, y, batch_size=6, epochs=epochs, verbose=0, check=False)
-        assert fake_cupy.counts.replays >= (batches - 1) * epochs
+        assert fake_cupy.counts.replays == batches * epochs  # metrics that begin anew are copied to where the graph has them
         waits.append(sum(fake_cupy.counts.waits.values()))
     assert waits[0] == waits[1] <= 4 * epochs + 4
 

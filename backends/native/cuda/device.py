@@ -23,6 +23,7 @@ from mlkit.backends.native.cuda.movement import StridedCopy
 from mlkit.backends.native.cuda.multi_chain import LaunchedChains, rule
 from mlkit.backends.native.cuda.nccl import NcclCommunicator
 from mlkit.backends.native.cuda.recurrent import LaunchedCells
+from mlkit.backends.native.cuda.row import is_dense
 from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
 from mlkit.core import settings
@@ -233,9 +234,12 @@ class Cuda(Device):
         """Copy a dense array into another one of the same kind."""
         into.data.copy_from_device_async(array.data, array.nbytes)
 
+    def scattered(self, arrays):
+        return [i for i, a in enumerate(arrays) if not is_dense(a)]
+
     def dense(self, array):
         """The array, or a dense copy of one that is not."""
-        if array.flags.c_contiguous:
+        if is_dense(array):
             return array
         new = self.xp.empty(array.shape, array.dtype)
         self.copy_into(array, new)
@@ -243,7 +247,7 @@ class Cuda(Device):
 
     def copy_into(self, array, out):
         """Copy an array that lies in any way into one of the same shape and dtype."""
-        if not (array.size and out.flags.c_contiguous and self._strided_copy(array, out)):
+        if not (array.size and is_dense(out) and self._strided_copy(array, out)):
             self.xp.copyto(out, array)
 
     # ---- how much memory there is --------------------------------------------------------------------------------------
@@ -283,7 +287,7 @@ class LaunchedChain:
         if not kernel.size:
             return
         operands = [self.device.dense(a) for a in operands]
-        dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in outs]
+        dense = [o if is_dense(o) else xp.empty(o.shape, o.dtype) for o in outs]
         wide = kernel.is_flat and all(a.data.ptr % min(4 * a.itemsize, 16) == 0 for a in (*operands, *dense) if a.size > 1)
         function = self.device.modules.function(kernel.name)
         function((kernel.blocks(self.device.most_blocks),), (BLOCK,), (*operands, *dense, *self._sizes, np.int32(wide)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.expressions import STORED
+from mlkit.backends.native.cuda.row import is_dense
 from mlkit.core.spec import Spec, size_of
 from mlkit.primitives.fused.elementwise_chain import split
 
@@ -113,7 +114,7 @@ class LaunchedChains:
     def __call__(self, *operands, out):
         xp = self.device.xp
         operands = [self.device.dense(a) for a in operands]
-        dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in out]
+        dense = [o if is_dense(o) else xp.empty(o.shape, o.dtype) for o in out]
         k = j = 0
         for kernel, rows in self._groups:
             table, blocks, at = np.zeros((), kernel.dtype), 0, 0

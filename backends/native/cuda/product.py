@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from mlkit.backends.native import epilogue
 from mlkit.backends.native.cuda.blas import Matrix, knows
-from mlkit.backends.native.cuda.row import KernelRow
+from mlkit.backends.native.cuda.row import KernelRow, is_dense
 from mlkit.core import dtypes
 
 _MOST = 2**31 - 1  # rows and columns that cuBLAS numbers
@@ -28,7 +28,7 @@ class Product(KernelRow):
         return knows(b.dtype) and alike and max(math.prod(a.shape[:-1]), *a.shape[-1:], b.shape[-1]) <= _MOST
 
     def into(self, a, b, out, scratch=None):
-        place = out if out.flags.c_contiguous else self.device.xp.empty(out.shape, out.dtype)
+        place = out if is_dense(out) else self.device.xp.empty(out.shape, out.dtype)
         self.launch([a, b], [place], {})
         if place is not out:
             out[...] = place
