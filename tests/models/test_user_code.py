@@ -117,3 +117,47 @@ def test_images_that_are_none(image):
     model.image_task = mlkit.models.ImageTask(["cat", "dog"], (8, 8))
     with pytest.raises(ValueError, match="expected|array"):
         model.classify(image)
+
+
+def test_outputs_of_a_dict_are_told_apart_by_name():
+    class Two(mlkit.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = layers.Dense(1), layers.Dense(1)
+
+        def call(self, x):
+            return {"q": self.a(x), "p": self.b(x)}
+
+    model = Two()
+    model.compile("sgd", {"p": "mse", "q": "mae"}, metrics={"p": ["mae"]})
+    y = {"q": X[:, :1], "p": X[:, 1:2]}
+    found = model.evaluate(X, y, verbose=0, return_dict=True)
+    predicted = model.predict(X, verbose=0)
+    assert set(found) == {"loss", "p_loss", "q_loss", "p_mae"}
+    assert found["p_loss"] == pytest.approx(np.mean((predicted["p"] - y["p"]) ** 2), rel=1e-5)
+    assert found["q_loss"] == pytest.approx(np.mean(np.abs(predicted["q"] - y["q"])), rel=1e-5)
+
+
+def test_the_scaling_of_losses_in_half_floats_is_put_around_once(tmp_path):
+    """A saved model's optimizer is the user's own; compile() wraps it again."""
+    mlkit.config.set_dtype_policy("mixed_float16")
+    try:
+        model = mlkit.Sequential([mlkit.Input((3,)), layers.Dense(2)])
+        model.compile("sgd", "mse")
+        model.fit(X, X[:, :2], verbose=0)
+        assert model.get_compile_config()["optimizer"]["class_name"] == "SGD"
+        model.save(tmp_path / "m.keras")
+        again = saving.load_model(tmp_path / "m.keras")
+    finally:
+        mlkit.config.set_dtype_policy("float32")
+    assert type(again.optimizer) is mlkit.optimizers.LossScaleOptimizer
+    assert type(again.optimizer.inner_optimizer) is mlkit.optimizers.SGD
+    assert float(again.optimizer.dynamic_scale) == float(model.optimizer.dynamic_scale)
+
+
+def test_inputs_by_name_and_with_an_axis_to_spare():
+    x = mlkit.Input((3,), name="a")
+    model = mlkit.Model(x, layers.Dense(1)(x))
+    expected = model.predict(X, verbose=0)
+    np.testing.assert_array_equal(model.predict({"a": X}, verbose=0), expected)
+    np.testing.assert_array_equal(model.predict(X[..., None], verbose=0), expected)
