@@ -27,9 +27,9 @@ def _needed(make):
 
 
 @_needed
-def product(a, b, y, scale=1.0, add=False):
-    """A batch of matrix products, times a number, or added to what is there. a, b, y: layouts."""
-    post_ops = (("eltwise", c.LINEAR, scale, -0.0),) if scale != 1.0 else (("sum", 1.0),) if add else ()
+def product(a, b, y, scale=1.0):
+    """A batch of matrix products, times a number. a, b, y: layouts."""
+    post_ops = (("eltwise", c.LINEAR, scale, -0.0),) if scale != 1.0 else ()
     return Primitive("dnnl_matmul_primitive_desc_create", strided(*a), strided(*b), None, strided(*y), post_ops=post_ops)
 
 

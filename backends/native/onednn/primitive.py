@@ -23,8 +23,7 @@ class Primitive:
 
     creator   name of the function that makes its descriptor, "dnnl_..._primitive_desc_create"
     args      that function's arguments between engine and attributes; a Desc, a ctypes value, or None for a null pointer
-    post_ops  what follows in the same pass over memory: ("eltwise", algorithm, alpha, beta), ("sum", scale) or
-              ("binary", algorithm, Desc)
+    post_ops  what follows in the same pass over memory: ("eltwise", algorithm, alpha, beta) or ("binary", algorithm, Desc)
 
     What is small (`is_small`) is made for one thread, and should be run by one.
     """
@@ -87,15 +86,11 @@ def _append_eltwise(lib, chain, algorithm, alpha=0.0, beta=0.0):
     lib.call("dnnl_post_ops_append_eltwise", chain, ctypes.c_int(algorithm), ctypes.c_float(alpha), ctypes.c_float(beta))
 
 
-def _append_sum(lib, chain, scale=1.0):
-    lib.call("dnnl_post_ops_append_sum", chain, ctypes.c_float(scale), ctypes.c_int32(0), ctypes.c_int(0))
-
-
 def _append_binary(lib, chain, algorithm, desc):
     lib.call("dnnl_post_ops_append_binary", chain, ctypes.c_int(algorithm), desc.handle)
 
 
-_APPEND = dict(eltwise=_append_eltwise, sum=_append_sum, binary=_append_binary)
+_APPEND = dict(eltwise=_append_eltwise, binary=_append_binary)
 
 
 class _Primitives:
