@@ -153,6 +153,28 @@ assert f(np.ones((1, 4, 4, 2), "float32"), np.ones((3, 3, 2, 5), "float32")).num
     assert done.returncode == 0, done.stderr
 
 
+def test_a_library_that_cannot_be_loaded_is_told_of(tmp_path):
+    """Once, with the reason; in its place NumPy computes."""
+    broken = tmp_path / "libdnnl.so.3"
+    broken.write_bytes(b"no library")
+    code = """
+import mlkit, warnings
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        assert float(mlkit.function(lambda x: mlkit.ops.matmul(x, x))(mlkit.ops.ones((4, 4)))[0, 0]) == 4
+(one,) = said
+print(one.message)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(os.environ, MLKIT_ONEDNN=str(broken)), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "oneDNN is installed, but cannot be loaded" in done.stdout
+    assert str(broken) in done.stdout
+    assert "apt-get install libgomp1" in library._with_remedy("libgomp.so.1: cannot open shared object file")
+
+
 PRODUCTS = [
     ((3, 4), (4, 5)),
     ((40, 17), (17, 9)),

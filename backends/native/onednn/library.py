@@ -6,6 +6,7 @@ import functools
 import os
 import site
 import sys
+import warnings
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.core import debug
@@ -134,6 +135,11 @@ def _is_off():
     return debug.ONEDNN in ("0", "off", "none")
 
 
+def _with_remedy(reason):
+    """What the loader said, with what to do where slim systems lack what nearly all have."""
+    return f"{reason} (apt-get install libgomp1, or dnf install libgomp)" if "libgomp" in reason else reason
+
+
 @functools.cache
 def load():
     """(Library, None), or (None, why there is none)."""
@@ -142,9 +148,11 @@ def load():
         try:
             return Library(path), None
         except (OSError, AttributeError, OneDnnError) as error:
-            reasons.append(str(error))
+            reasons.append(_with_remedy(str(error)))
     if reasons:
-        return None, "; ".join(reasons)
+        text = "; ".join(reasons)
+        warnings.warn(f"oneDNN is installed, but cannot be loaded, and mlkit is slower without it: {text}", stacklevel=2)
+        return None, text
     return None, "switched off by MLKIT_ONEDNN" if _is_off() else "not found (pip install onednn-cpu-gomp)"
 
 
