@@ -1,5 +1,7 @@
 """What a Variable accepts, and what its operators mean."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,29 @@ def test_a_first_value_of_a_graph_is_refused():
         ValueError, match="first value is computed in the function that is being compiled.*Make the variable before"
     ):
         made_inside(np.ones(3, "float32"))
+
+
+@pytest.mark.compiled("programs take variables' values out while they run")
+@pytest.mark.native("other backends give NaN for such matrices")
+def test_a_program_that_fails_gives_its_variables_back():
+    """Whole, as they were or with their own update, as after ops one by one; other threads read them, and the next run goes on."""
+    total, root = mlkit.Variable(np.zeros((64, 64), "float32")), mlkit.Variable(np.eye(3, dtype="float32"))
+
+    @mlkit.function
+    def step(x):
+        total.assign_add(mlkit.ops.ones((64, 64)))
+        root.assign(mlkit.ops.linalg.cholesky(x))
+
+    good = np.eye(3, dtype="float32")
+    step(good)
+    with pytest.raises(ValueError, match="not positive definite"):
+        step(-good)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(total.numpy()))
+    reader.start()
+    reader.join(10)
+    (value,) = {*found[0].flat}
+    assert value in (1.0, 2.0)
+    np.testing.assert_array_equal(root.numpy(), good)
+    step(good)
+    assert {*total.numpy().flat} == {value + 1}
