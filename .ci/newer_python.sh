@@ -17,7 +17,7 @@ say() { printf '\n== %s (after %d s)\n' "$1" "$SECONDS"; }
 if [ ! -e "$system/usr/bin/python3.13" ]; then
     say "the system"
     mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' | grep '/debian/*$' | head -1)
-    debootstrap --variant=minbase --include=python3.13,python3.13-venv,ca-certificates,libgomp1 "$release" "$system" "${mirror:-http://deb.debian.org/debian}" > "$system.log"
+    debootstrap --variant=minbase --include=python3.13,python3.13-venv,ca-certificates,curl,libgomp1 "$release" "$system" "${mirror:-http://deb.debian.org/debian}" > "$system.log"
 fi
 # what reaches the package index here
 for file in /etc/pip.conf /etc/hosts /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt "$HOME/.config/pip/pip.conf"; do

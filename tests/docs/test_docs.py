@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -18,9 +19,15 @@ ELSEWHERE = {"distributed.md"}  # it needs a process of its own
 def test_page_runs(page):
     text = (DOCS / page).read_text()
     namespace = {"__name__": "docs"}
-    for match in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
-        line = text[: match.start()].count("\n") + 1
-        exec(compile("\n" * line + match.group(1), f"docs/{page}", "exec"), namespace)
+    try:
+        for match in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
+            line = text[: match.start()].count("\n") + 1
+            exec(compile("\n" * line + match.group(1), f"docs/{page}", "exec"), namespace)
+    finally:  # a page that fails half-way leaves no server behind
+        for process in (value for value in namespace.values() if isinstance(value, subprocess.Popen)):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
 def test_modules_that_pages_name_are_there():
