@@ -18,8 +18,7 @@ class Merge(Layer):
     the batch."""
 
     supports_masking = True
-    least = 1  # number of inputs
-    exact = None
+    exact: int | None = None  # number of inputs, where not any will do
 
     def build(self, input_shape: Any) -> None:
         if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (list, tuple)):
@@ -27,9 +26,8 @@ class Merge(Layer):
                 f"A {type(self).__name__} layer should be called on a list of tensors, but got an input of shape {input_shape}."
             )
         n = len(input_shape)
-        if n < self.least or (self.exact is not None and n != self.exact):
-            wanted = f"exactly {self.exact}" if self.exact else f"at least {self.least}"
-            raise ValueError(f"A {type(self).__name__} layer should be called on {wanted} inputs, but got {n}.")
+        if self.exact not in (None, n):
+            raise ValueError(f"A {type(self).__name__} layer should be called on exactly {self.exact} inputs, but got {n}.")
         batches = {s[0] for s in input_shape if s} - {None}
         if len(batches) > 1:
             raise ValueError(

@@ -55,6 +55,13 @@ class TimeDistributed(Wrapper):
             )
 
 
+_RECURRENT = "go_backwards", "return_sequences", "return_state", "stateful"  # options of a layer that goes step by step
+
+
+def _is_recurrent(layer: Any) -> bool:
+    return isinstance(layer, Layer) and all(hasattr(layer, option) for option in _RECURRENT)
+
+
 class Bidirectional(Layer):
     """A recurrent layer run over the sequence in both directions; the results are merged.
 
@@ -78,9 +85,9 @@ class Bidirectional(Layer):
         backward_layer: Layer | None = None,
         **kwargs: Any,
     ):
-        if not isinstance(layer, Layer):
+        if not _is_recurrent(layer):
             raise ValueError(f"Bidirectional: `layer` must be a recurrent layer, but got {layer!r}.")
-        if backward_layer is not None and not isinstance(backward_layer, Layer):
+        if backward_layer is not None and not _is_recurrent(backward_layer):
             raise ValueError(f"Bidirectional: `backward_layer` must be a recurrent layer or None, but got {backward_layer!r}.")
         if merge_mode not in ("concat", "sum", "mul", "ave", None):
             raise ValueError(
