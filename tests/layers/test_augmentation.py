@@ -191,3 +191,19 @@ def test_number_of_boxes():
         assert out["boxes"].shape == (2, n, 4)
         assert out["labels"].shape == (2, n)
         np.testing.assert_array_equal(out["labels"].numpy()[:, 3:], -1)
+
+
+def test_mixed_images_have_the_boxes_of_both():
+    """Each keeps its own and gets those of the one that is mixed in; CutMix has none to give."""
+    boxes = {"boxes": np.arange(24, dtype="float32").reshape(3, 2, 4), "labels": np.arange(6, dtype="float32").reshape(3, 2)}
+    batch = {"images": np.zeros((3, 8, 8, 3), "float32"), "labels": np.eye(3, dtype="float32"), "bounding_boxes": boxes}
+    found = layers.MixUp(seed=1)(batch, training=True)["bounding_boxes"]
+    for key, own in boxes.items():
+        assert np.array_equal(found[key][:, :2], own)
+    other = (np.asarray(found["labels"])[:, 2] / 2).astype(int)
+    assert sorted(other) == [0, 1, 2]
+    assert np.array_equal(found["boxes"][:, 2:], boxes["boxes"][other])
+    same = layers.MixUp(seed=1)(batch, training=False)["bounding_boxes"]
+    assert all(np.array_equal(same[key], own) for key, own in boxes.items())
+    with pytest.raises(NotImplementedError, match="bounding boxes are not supported"):
+        layers.CutMix()(batch, training=True)
