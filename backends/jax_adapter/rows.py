@@ -48,15 +48,9 @@ def _pow(x, y):
     return jnp.where((y < 0) & (jnp.abs(x) != 1), 0, jnp.power(x, jnp.abs(y)))
 
 
-def _atan2(x, y):
-    if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
-        raise TypeError("complex numbers are no sides of a triangle")
-    return jnp.arctan2(x, y)
-
-
 BINARY = dict(
     add=jnp.add, sub=jnp.subtract, mul=jnp.multiply, div=jnp.divide, floor_div=jnp.floor_divide, mod=jnp.mod, pow=_pow,
-    maximum=_pick(jnp.maximum, jnp.logical_or), minimum=_pick(jnp.minimum, jnp.logical_and), atan2=_atan2,
+    maximum=_pick(jnp.maximum, jnp.logical_or), minimum=_pick(jnp.minimum, jnp.logical_and), atan2=jnp.arctan2,
     nextafter=jnp.nextafter, gcd=jnp.gcd, equal=jnp.equal,
     not_equal=jnp.not_equal, less=jnp.less, less_equal=jnp.less_equal, xor=jnp.bitwise_xor, left_shift=jnp.left_shift,
     right_shift=jnp.right_shift, where=lambda condition, x, y: jnp.where(condition, *_as_truth(x, y)),

@@ -116,3 +116,30 @@ def test_a_missing_kernel_is_named(monkeypatch):
         monkeypatch.delitem(b.kernels, "sin")
         with pytest.raises(NotImplementedError, match="jax backend has no kernel for 'sin'"):
             ops.sin(ops.ones(2))
+
+
+Z = np.array([[1 + 2j, 3 - 1j, 3 + 1j], [0, np.nan, 5]], "complex64")
+RARE = {
+    "truth as bytes": lambda: ops.view(np.array([True, False, True]), "uint8"),
+    "bytes as truth": lambda: ops.view(np.array([1, 0, 1], "uint8"), "bool"),
+    "complex numbers as their parts": lambda: ops.view(Z, "float32"),
+    "parts as complex numbers": lambda: ops.view(np.arange(4, dtype="float32"), "complex64"),
+    "the largest of complex numbers": lambda: ops.argmax(Z, axis=1),
+    "nothing taken from an empty axis": lambda: ops.take(np.zeros((2, 0, 3), "float32"), np.zeros((2, 0), "int32"), axis=1),
+    "the largest of truths": lambda: ops.max_pool(np.eye(4)[None, ..., None] > 0, 2),
+    "a convolution of whole numbers": lambda: ops.conv(
+        np.arange(16, dtype="int32").reshape(1, 4, 4, 1), np.ones((2, 2, 1, 1), "int32")
+    ),
+    "a negative power": lambda: ops.power(np.array([1, -1, 2, 0], "int32"), np.array([-1, -3, -1, 2], "int32")),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_dtypes_have_the_native_results(name):
+    found = {}
+    for engine in ("native", "jax"):
+        with using(engine):
+            result = RARE[name]()
+            found[engine] = result.dtype, result.numpy()
+    assert found["native"][0] == found["jax"][0]
+    np.testing.assert_array_equal(found["native"][1], found["jax"][1])
