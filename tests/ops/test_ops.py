@@ -9,6 +9,7 @@ import contextlib
 import functools
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -185,8 +186,20 @@ def keras_results():
     return Together(KERAS, job, contextlib.nullcontext)
 
 
+# where Keras 3.15 on JAX 0.12 gives something else than on JAX 0.10, with which it came: crosses of two numbers are gone, sinc is 0 at
+# infinity, and a pixel halfway between two is another one
+ON_LATER_JAX = (
+    "cross(float[4, 2], float[4, 3])",
+    "cross(float[4, 2], float[4, 2])",
+    "sinc(float[6])",
+    "image.resize(float[22, 20, 1], (55, 37), interpolation='nearest')",
+)
+
+
 @over(KERAS)
 def test_keras(row):
+    if repr(row) in ON_LATER_JAX and jax.__version_info__ >= (0, 11):
+        pytest.skip(f"Keras on JAX {jax.__version__} gives something else than with the JAX that it came with")
     wanted = flat(keras_results()[row])
     call = call_of(row)
     for e, w in zip(call.eager, wanted):
