@@ -1,5 +1,6 @@
 """A callback that keeps the best weights, over several trainings and of a model around the one that is trained."""
 
+import math
 import os
 from typing import Any
 
@@ -16,7 +17,8 @@ class KeepBest(MonitorCallback):
 
     Args:
         model: the model whose weights are kept.
-        monitor, mode: by which value, see `MonitorCallback`.
+        monitor, mode: by which value, see `MonitorCallback`. Of epochs that have the same value, as accuracies of few samples often are,
+            the one with the lowest loss is kept.
         filepath: a `.weights.h5` or `.keras` file that always holds the best so far, or None.
 
     >>> import mlkit
@@ -30,21 +32,25 @@ class KeepBest(MonitorCallback):
     True
     """
 
-    kept = ("best", "weights")
+    kept = ("best", "loss", "weights")
 
     def __init__(self, model, monitor: str = "val_accuracy", mode: str = "auto", filepath=None):
         super().__init__(monitor, mode)
         self.target = model
         self.filepath = None if filepath is None else os.fspath(filepath)
-        self.weights = None
+        self.weights, self.loss = None, math.inf  # of the best epoch
         if self.filepath is not None and not self.filepath.endswith((".weights.h5", ".keras")):
             raise ValueError(f"KeepBest: `filepath` must end in .weights.h5 or .keras, but is {self.filepath!r}.")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         value = self.monitored(logs, "choose the best weights by")
-        if value is None or not self.is_improvement(value, self.best):
+        if value is None:
             return
-        self.best, self.weights = value, [np.array(w) for w in self.target.get_weights()]  # both or, after Ctrl-C, none
+        loss = (logs or {}).get("val_loss" if self.monitor.startswith("val_") else "loss", math.inf)
+        if not self.is_improvement(value, self.best) and not (value == self.best and loss < self.loss):
+            return
+        weights = [np.array(w) for w in self.target.get_weights()]
+        self.best, self.loss, self.weights = value, loss, weights  # all or, after Ctrl-C, none
         if self.filepath is not None:
             save = self.target.save_weights if self.filepath.endswith(".h5") else self.target.save
             save(self.filepath, overwrite=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import signal
 import socket
@@ -15,6 +16,7 @@ from mlkit.serving.application import App
 
 uvicorn = Deferred("uvicorn", 'mlkit serve runs on uvicorn: pip install "mlkit-engine[serve]"')
 _BACKLOG = 2048
+_PORT_IS_TAKEN = "Another program listens there; --port takes another, or 0 for any that is free."
 # Proxies and clients keep connections for 60 seconds; they would else meet one just closed.
 _KEEP_ALIVE = 75  # seconds
 _SWITCH = (
@@ -37,7 +39,8 @@ def listening(host: str, port: int, shared: bool = False) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise OSError(f"serve: {host}:{port} cannot be listened at: {error.strerror}.") from None
+        advice = f" {_PORT_IS_TAKEN}" if error.errno == errno.EADDRINUSE else ""
+        raise OSError(f"serve: {host}:{port} cannot be listened at: {error.strerror}.{advice}") from None
     return sock
 
 

@@ -154,6 +154,18 @@ def test_keep_best_over_two_trainings(tmp_path):
     assert all(map(np.array_equal, kept, weights(other)))
 
 
+@pytest.mark.parametrize("monitor, loss", [("val_accuracy", "val_loss"), ("accuracy", "loss")])
+def test_of_equal_epochs_that_with_the_lowest_loss_is_kept(monitor, loss):
+    model = small_net()
+    best = finetuning.KeepBest(model, monitor, mode="max")
+    for epoch, (value, at) in enumerate([(0.5, 2.0), (0.75, 0.4), (0.75, 0.1), (0.75, 0.3), (0.75, float("nan")), (0.5, 0.01)]):
+        model.set_weights([np.full(w.shape, epoch) for w in model.get_weights()])
+        best.on_epoch_end(epoch, {monitor: value, loss: at})
+    best.restore()
+    assert best.best == 0.75
+    assert {float(w.ravel()[0]) for w in model.get_weights()} == {2.0}
+
+
 def test_code_of_layers():
     assert code_of(layers.RandomFlip()) == "layers.RandomFlip()"
     with pytest.raises(ValueError, match="mlkit.layers"):

@@ -163,7 +163,10 @@ def test_a_body_that_does_not_come(file):
 def test_a_port_that_is_taken(file, capsys):
     with Process(f"net={file}") as server:
         assert main(["serve", f"net={file}", "--port", str(server.port)]) == 2
-        assert f"127.0.0.1:{server.port} cannot be listened at: Address already in use" in capsys.readouterr().err
+        assert (
+            f"127.0.0.1:{server.port} cannot be listened at: Address already in use. Another program listens there; --port"
+            in capsys.readouterr().err
+        )
 
 
 def children(pid):
