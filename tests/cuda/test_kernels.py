@@ -33,7 +33,7 @@ def classes(rows, size, dtype):
 
 def softmaxes():
     for dtype in F:
-        for shape in SIZES if dtype == "float32" else SIZES[1:3]:
+        for shape in SIZES if dtype == "float32" else SIZES[2:3]:
             for name in ("softmax", "log_softmax"):
                 yield name, [f(*shape, dtype=dtype)], dict(axis=-1)
                 yield f"{name}_grad", [f(*shape, dtype=dtype), f(*shape, dtype=dtype, seed=1, scale=0.5)], dict(axis=1)
@@ -78,7 +78,7 @@ def norms():
             )
             slope = f(*shape, dtype=dtype, seed=5)
             mask = np.random.default_rng(6).integers(0, 256, -(-x.size // 8)).astype("uint8")
-            for a, b in ((scale, offset), (None, None), (scale, None)):
+            for a, b in ((scale, offset), (None, None), (scale, None))[: 1 if columns[0] > 2000 else 3]:
                 yield "batch_norm", [x, a, b], dict(p, axes=axes)
                 yield "batch_norm_relu", [x, a, b], dict(p, axes=axes)
                 yield "batch_norm_add_relu", [x, a, b, slope], dict(p, axes=axes)
